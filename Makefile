@@ -1,0 +1,275 @@
+# corq's one Makefile. `make help` lists what it can do.
+#
+# Variables of use on the command line:
+#   CC=clang            the compiler
+#   BUILD=dir           where everything goes (default: build)
+#   CONTEXT=auto|asm|ret|ucontext   which context switch to build
+#   SANITIZE=address,undefined | thread
+#   PREFIX, DESTDIR     for `make install`
+#   ARGS="..."          more arguments for `make run`
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+ifeq ($(origin CC),default)
+CC := cc
+endif
+AR ?= ar
+BUILD ?= build
+CONTEXT ?= auto
+SANITIZE ?=
+PREFIX ?= /usr/local
+DESTDIR ?=
+ARGS ?=
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+INSTALL ?= install
+# How the built programs are started by the tests: empty, valgrind, qemu.
+WRAPPER ?=
+
+VERSION := $(shell cat VERSION)
+
+# --- set-up -----------------------------------------------------------------
+# config.mk holds what pkg-config says. Making it installs the build tools if
+# they are missing; make then starts over with it included.
+
+NO_CONFIG_GOALS := help clean distclean lint-format deps deps-test deps-lint
+ifneq ($(filter-out $(NO_CONFIG_GOALS),$(or $(MAKECMDGOALS),all)),)
+-include $(BUILD)/config.mk
+endif
+
+PACKAGES := hiredis libevent_core libevent_extra jansson
+
+$(BUILD)/config.mk: deploy/install-deps.sh Makefile
+	@deploy/install-deps.sh build
+	@mkdir -p $(@D)
+	@{ echo "PKG_CFLAGS := $$(pkg-config --cflags $(PACKAGES))"; \
+	   echo "PKG_LIBS := $$(pkg-config --libs $(PACKAGES))"; } > $@.new
+	@mv $@.new $@
+
+# --- flags ------------------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla \
+    -Wmissing-prototypes -Wformat=2 -Wundef -Wpointer-arith -Wcast-qual \
+    -Wwrite-strings -Werror
+OPTIMISE ?= -O2 -g
+
+CONTEXT_FLAGS_auto :=
+CONTEXT_FLAGS_asm := -DCORO_CONTEXT_ASM
+CONTEXT_FLAGS_ret := -DCORO_CONTEXT_RET
+CONTEXT_FLAGS_ucontext := -DCORO_CONTEXT_UCONTEXT
+
+ifeq ($(SANITIZE),)
+HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+HARDENING_LD := -pie -Wl,-z,relro,-z,now
+else
+HARDENING := -fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
+    $(if $(findstring undefined,$(SANITIZE)),-fno-sanitize-recover=undefined)
+HARDENING_LD := -fsanitize=$(SANITIZE)
+endif
+
+# Branch protection yes, shadow stacks no: an inline switch jumps between
+# stacks, which a shadow stack would refuse.
+ARCH_FLAGS_x86_64 := -fcf-protection=branch
+ARCH_FLAGS_aarch64 := -mbranch-protection=bti
+ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
+
+CPPFLAGS += -I. -D_GNU_SOURCE -DCORQ_VERSION='"$(VERSION)"' \
+    $(CONTEXT_FLAGS_$(CONTEXT)) $(PKG_CFLAGS)
+CFLAGS += -std=c11 $(OPTIMISE) $(WARNINGS) $(HARDENING) \
+    $(ARCH_FLAGS_$(ARCH)) -pthread
+LDFLAGS += $(HARDENING_LD) -pthread
+LDLIBS += $(PKG_LIBS) -lm
+
+# --- layers -----------------------------------------------------------------
+# Each is one static library; a layer may use those after it in this list.
+
+LAYERS := master worker coro/io coro/sched coro/core coro/base
+lib = $(BUILD)/lib/lib$(subst /,-,$(1)).a
+
+SOURCES_coro/base := $(wildcard coro/base/*.c)
+SOURCES_coro/core := $(wildcard coro/core/*.c coro/core/*.S)
+SOURCES_coro/sched := $(wildcard coro/sched/*.c)
+SOURCES_coro/io := $(wildcard coro/io/*.c)
+SOURCES_worker := $(wildcard worker/*.c worker/handlers/*.c)
+SOURCES_master := $(filter-out master/main.c,$(wildcard master/*.c master/*/*.c))
+SCRIPTS := $(wildcard master/queue/scripts/*.lua)
+SOURCES_support := $(wildcard tests/support/*.c)
+
+object = $(addprefix $(BUILD)/obj/,$(addsuffix .o,$(basename $(1))))
+
+define layer_rule
+$(call lib,$(1)): $(call object,$(SOURCES_$(1)))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	@$(AR) rcs $$@ $$^
+endef
+$(foreach layer,$(LAYERS) support,$(eval $(call layer_rule,$(layer))))
+
+# Each Redis script becomes a C string, script_<name>, without its comments.
+SCRIPT_OBJECTS := $(patsubst %.lua,$(BUILD)/obj/%.lua.o,$(SCRIPTS))
+
+$(call lib,master): $(SCRIPT_OBJECTS)
+
+$(BUILD)/obj/%.lua.c: %.lua
+	@mkdir -p $(@D)
+	@{ echo '#include "master/queue/scripts.h"'; \
+	   echo 'const char script_$(notdir $*)[] ='; \
+	   sed -e '/^--/d' -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $<; \
+	   echo ';'; } > $@
+
+$(BUILD)/obj/%.lua.o: $(BUILD)/obj/%.lua.c master/queue/scripts.h
+	@echo "  script $(notdir $*)"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+# The layers that a test of layer $(1) may link with: it and those below.
+below = $(if $(2),$(if $(filter $(1),$(firstword $(2))),$(2),$(call below,$(1),$(wordlist 2,99,$(2)))))
+libs_of = $(foreach layer,$(call below,$(1),$(LAYERS)),$(call lib,$(layer)))
+
+PROGRAM := $(BUILD)/corq
+
+all: $(PROGRAM)
+
+$(PROGRAM): $(call object,master/main.c) $(call libs_of,master)
+	@echo "  link   $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/config.mk VERSION
+	@mkdir -p $(@D)
+	@echo "  cc     $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/%.o: %.S $(BUILD)/config.mk
+	@mkdir -p $(@D)
+	@echo "  as     $<"
+	@$(CC) $(CPPFLAGS) $(ARCH_FLAGS_$(ARCH)) -MMD -MP -c -o $@ $<
+
+# --- tests ------------------------------------------------------------------
+
+TESTS_UNIT := $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c)
+TESTS_INTEGRATION := $(wildcard tests/integration/test_*.c)
+TESTS_E2E := $(wildcard tests/e2e/test_*.c)
+TESTS := $(TESTS_UNIT) $(TESTS_INTEGRATION) $(TESTS_E2E)
+test_program = $(addprefix $(BUILD)/,$(basename $(1)))
+
+# tests/unit/coro/sched/test_x.c -> coro/sched; anything else -> master
+test_layer = $(or $(patsubst tests/unit/%/,%,$(filter tests/unit/%,$(dir $(1)))),master)
+
+define test_rule
+$(call test_program,$(1)): $(call object,$(1)) $(call lib,support) \
+    $(call libs_of,$(call test_layer,$(1)))
+	@mkdir -p $$(@D)
+	@echo "  link   $$@"
+	@$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LDLIBS)
+endef
+$(foreach test,$(TESTS),$(eval $(call test_rule,$(test))))
+
+$(call object,$(TESTS) $(SOURCES_support)): | deps-test
+
+tests: $(PROGRAM) $(call test_program,$(TESTS))
+
+run_tests = BUILD=$(BUILD) WRAPPER="$(WRAPPER)" tests/run.sh
+
+test: tests
+	@$(run_tests) $(call test_program,$(TESTS))
+
+test-unit: $(call test_program,$(TESTS_UNIT))
+	@$(run_tests) $^
+
+test-integration: $(PROGRAM) $(call test_program,$(TESTS_INTEGRATION))
+	@$(run_tests) $(call test_program,$(TESTS_INTEGRATION))
+
+test-e2e: $(PROGRAM) $(call test_program,$(TESTS_E2E))
+	@$(run_tests) $(call test_program,$(TESTS_E2E))
+
+check-asan:
+	@$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined test
+
+check-tsan:
+	@$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread test
+
+check-valgrind: deps-check
+	@$(MAKE) BUILD=$(BUILD)/valgrind OPTIMISE="-O1 -g" \
+	    WRAPPER="valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite" test
+
+check-fallback:
+	@$(MAKE) BUILD=$(BUILD)/ret CONTEXT=ret test
+	@$(MAKE) BUILD=$(BUILD)/ucontext CONTEXT=ucontext test
+
+check-clang: deps-check
+	@$(MAKE) BUILD=$(BUILD)/clang CC=clang test
+
+check-aarch64: deps-check
+	@tests/aarch64.sh $(BUILD)/aarch64
+
+check-long: check-asan check-tsan check-valgrind check-fallback check-clang
+	@CORQ_TEST_SCALE=full $(MAKE) test
+
+# --- what people run --------------------------------------------------------
+
+run: deps-run $(PROGRAM)
+	@exec $(PROGRAM) run --embedded-redis $(ARGS)
+
+demo: deps-run $(PROGRAM)
+	@PROGRAM=$(PROGRAM) examples/demo.sh
+
+BENCHES := $(wildcard bench/bench_*.c)
+SOURCES_bench := $(filter-out $(BENCHES),$(wildcard bench/*.c))
+bench_program = $(addprefix $(BUILD)/,$(basename $(1)))
+
+define bench_rule
+$(call bench_program,$(1)): $(call object,$(1) $(SOURCES_bench)) \
+    $(call libs_of,master)
+	@mkdir -p $$(@D)
+	@echo "  link   $$@"
+	@$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
+endef
+$(foreach bench,$(BENCHES),$(eval $(call bench_rule,$(bench))))
+
+bench: deps-run $(PROGRAM) $(call bench_program,$(BENCHES))
+	@BUILD=$(BUILD) bench/run.sh
+
+lint: deps-lint $(PROGRAM)
+	@tests/lint/run.sh $(BUILD)
+
+format: deps-lint
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+install: $(PROGRAM)
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR)
+	$(INSTALL) -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/corq
+	sed 's,@PREFIX@,$(PREFIX),g' systemd/corq.service.in \
+	    > $(DESTDIR)$(UNITDIR)/corq.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/corq.service
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/corq $(DESTDIR)$(UNITDIR)/corq.service
+
+deps-run deps-test deps-lint deps-check:
+	@deploy/install-deps.sh $(patsubst deps-%,%,$@)
+
+deps:
+	@deploy/install-deps.sh build run test
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo 'make            build $(PROGRAM)'
+	@echo 'make run        install what is missing, build, run with a private Redis'
+	@echo 'make demo       the same, driving itself, and end'
+	@echo 'make test       install what is missing, build, run every test'
+	@echo 'make lint       format, sizes, include directions, headers, globals'
+	@echo 'make bench      measure; writes $(BUILD)/bench.json'
+	@echo 'make install    to $$(DESTDIR)$$(PREFIX), with a systemd unit'
+	@echo 'make check-asan check-tsan check-valgrind check-fallback check-clang'
+	@echo 'make check-aarch64   cross-compile, run the unit tests under emulation'
+	@echo 'make check-long all of those checks, at full size'
+
+.PHONY: all tests test test-unit test-integration test-e2e check-asan \
+    check-tsan check-valgrind check-fallback check-clang check-aarch64 \
+    check-long run demo bench lint format install uninstall deps deps-run \
+    deps-test deps-lint deps-check clean help
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

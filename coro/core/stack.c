@@ -1,0 +1,169 @@
+#include "coro/core/stack.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "coro/base/ensure.h"
+#include "coro/core/guard.h"
+#include "coro/core/sanitize.h"
+
+#define SLAB_BYTES ((size_t)64 << 20)
+
+/* Guards are put in place for so many slots at a time, doubling up to the
+ * second figure: a small program pays for few, a large one makes few calls. */
+#define GUARD_BATCH_FIRST 16
+#define GUARD_BATCH_MOST  512
+
+/* Stacks lie a power of two apart, so their tops would all compete for the
+ * same few cache sets. Neighbours begin at different lines of their page. */
+#define COLOURS      16
+#define COLOUR_BYTES 64
+
+struct coro_stack_slab {
+    struct coro_stack_slab *next;
+    char *base;
+    size_t nmprotected;
+    size_t first_canary; /* slots from here on have a canary */
+};
+
+/* Lies at the top of a stack that was given back. */
+struct coro_stack_free {
+    struct coro_stack_free *next;
+    struct coro_stack stack;
+};
+
+static size_t round_up(size_t n, size_t unit)
+{
+    return (n + unit - 1) / unit * unit;
+}
+
+void coro_stack_pool_init(struct coro_stack_pool *pool, size_t stack_bytes,
+                          enum coro_guard best)
+{
+    size_t page_bytes = coro_page_bytes();
+    size_t slot_bytes = round_up(stack_bytes, page_bytes);
+    if (slot_bytes < 2 * page_bytes)
+        slot_bytes = 2 * page_bytes;
+    *pool = (struct coro_stack_pool){
+        .slot_bytes = slot_bytes,
+        .slab_nslots = slot_bytes < SLAB_BYTES ? SLAB_BYTES / slot_bytes : 1,
+        .guard = coro_guard_probe(best),
+    };
+    /* As if there were a slab that is used up. */
+    pool->nused = pool->slab_nslots;
+}
+
+void coro_stack_pool_release(struct coro_stack_pool *pool)
+{
+    while (pool->slabs) {
+        struct coro_stack_slab *slab = pool->slabs;
+        pool->slabs = slab->next;
+        munmap(slab->base, pool->slot_bytes * pool->slab_nslots);
+        coro_guard_forget(slab->nmprotected);
+        free(slab);
+    }
+    pool->free = NULL;
+}
+
+static int add_slab(struct coro_stack_pool *pool)
+{
+    struct coro_stack_slab *slab = calloc(1, sizeof *slab);
+    if (!slab)
+        return -ENOMEM;
+    size_t slab_bytes = pool->slot_bytes * pool->slab_nslots;
+    slab->base =
+        mmap(NULL, slab_bytes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (slab->base == MAP_FAILED) {
+        free(slab);
+        return -ENOMEM;
+    }
+    /* With huge pages one touched byte would cost a whole stack. A kernel
+     * without them refuses, which is as good. */
+    madvise(slab->base, slab_bytes, MADV_NOHUGEPAGE);
+    slab->first_canary = pool->slab_nslots;
+    slab->next = pool->slabs;
+    pool->slabs = slab;
+    pool->nused = 0;
+    pool->nguarded = 0;
+    return 0;
+}
+
+static void guard_more(struct coro_stack_pool *pool)
+{
+    struct coro_stack_slab *slab = pool->slabs;
+    size_t n = pool->nstacks;
+    if (n < GUARD_BATCH_FIRST)
+        n = GUARD_BATCH_FIRST;
+    if (n > GUARD_BATCH_MOST)
+        n = GUARD_BATCH_MOST;
+    if (n > pool->slab_nslots - pool->nguarded)
+        n = pool->slab_nslots - pool->nguarded;
+    enum coro_guard before = pool->guard;
+    size_t ncanaries;
+    pool->guard =
+        coro_guard_install(slab->base + pool->nguarded * pool->slot_bytes,
+                           pool->slot_bytes, n, before, &ncanaries);
+    if (before == CORO_GUARD_MPROTECT)
+        slab->nmprotected += n - ncanaries;
+    pool->nguarded += n;
+    if (ncanaries > 0 && slab->first_canary > pool->nguarded - ncanaries)
+        slab->first_canary = pool->nguarded - ncanaries;
+}
+
+static int take_new(struct coro_stack_pool *pool, struct coro_stack *ret_stack)
+{
+    if (pool->nused == pool->slab_nslots) {
+        int status = add_slab(pool);
+        if (status < 0)
+            return status;
+    }
+    if (pool->nused == pool->nguarded)
+        guard_more(pool);
+    size_t index = pool->nused++;
+    char *slot = pool->slabs->base + index * pool->slot_bytes;
+    bool has_canary = index >= pool->slabs->first_canary;
+    *ret_stack = (struct coro_stack){
+        .top = slot + pool->slot_bytes - index % COLOURS * COLOUR_BYTES,
+        .bottom = has_canary ? slot : slot + coro_page_bytes(),
+        .has_canary = has_canary,
+    };
+    pool->nstacks++;
+    pool->ncanaries += has_canary;
+    coro_sanitize_stack_add(ret_stack->bottom, ret_stack->top);
+    return 0;
+}
+
+int coro_stack_take(struct coro_stack_pool *pool, struct coro_stack *ret_stack)
+{
+    struct coro_stack_free *first = pool->free;
+    if (!first)
+        return take_new(pool, ret_stack);
+    pool->free = first->next;
+    *ret_stack = first->stack;
+    return 0;
+}
+
+void coro_stack_give(struct coro_stack_pool *pool, struct coro_stack stack)
+{
+    ensure(coro_stack_is_sound(&stack));
+    struct coro_stack_free *first = (void *)(stack.top - sizeof *first);
+    coro_sanitize_stack_reuse(first, sizeof *first);
+    first->stack = stack;
+    first->next = pool->free;
+    pool->free = first;
+}
+
+size_t coro_stack_touched_bytes(const struct coro_stack *stack)
+{
+    size_t page_bytes = coro_page_bytes();
+    char *page = stack->bottom;
+    unsigned char resident = 0;
+    while (page < stack->top) {
+        if (mincore(page, page_bytes, &resident) == 0 && (resident & 1))
+            break;
+        page += page_bytes;
+    }
+    return page < stack->top ? (size_t)(stack->top - page) : 0;
+}

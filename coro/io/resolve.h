@@ -1,0 +1,36 @@
+/*
+ * Host names to addresses, without blocking the loop.
+ *
+ * The system's own resolver is asked (hosts file, DNS, whatever nsswitch.conf
+ * says), in a thread that lives for one look-up: it knows no other way than to
+ * block. A look-up that is given up on ends by itself later.
+ */
+#ifndef CORO_IO_RESOLVE_H
+#define CORO_IO_RESOLVE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CORO_ADDRESS_MAX   46 /* INET6_ADDRSTRLEN */
+#define CORO_ADDRESSES_MAX 8
+
+struct coro_addresses {
+    size_t naddresses;
+    char texts[CORO_ADDRESSES_MAX][CORO_ADDRESS_MAX]; /* numeric */
+};
+
+/**
+ * Looks @host up; a numeric address is its own answer, at once.
+ *
+ * Returns 0 and at least one address in @ret_addresses, in the order of the
+ * system's preference, or
+ *   -ENOENT      there is no such name;
+ *   -EAGAIN      nobody could be asked just now;
+ *   -ETIMEDOUT, -ECANCELED, -ENOMEM, -EMFILE.
+ *
+ * Context: coroutine on the loop thread. Suspends; a cancellation point.
+ */
+int coro_resolve(const char *host, int64_t deadline_ms,
+                 struct coro_addresses *ret_addresses);
+
+#endif

@@ -1,0 +1,78 @@
+#include "coro/sched/future.h"
+
+#include <stddef.h>
+
+#include "coro/base/ensure.h"
+#include "coro/sched/loop.h"
+#include "coro/sched/schedule.h"
+
+void coro_future_init(struct coro_future *future)
+{
+    list_init(&future->waiters);
+    future->callbacks = NULL;
+    future->value = NULL;
+    future->status = 0;
+    future->state = CORO_FUTURE_PENDING;
+}
+
+static void call_callbacks(struct coro_future *future)
+{
+    struct coro_callback *callback = future->callbacks;
+    future->callbacks = NULL;
+    while (callback) {
+        struct coro_callback *next = callback->next;
+        coro_loop_call_soon(coro_loop_current(), callback);
+        callback = next;
+    }
+}
+
+int coro_future_set(struct coro_future *future, int status, void *value)
+{
+    if (coro_future_is_done(future))
+        return -EALREADY;
+    future->status = status;
+    future->value = value;
+    future->state = CORO_FUTURE_DONE;
+    while (coro_wake_first(&future->waiters, 0))
+        ;
+    if (future->callbacks)
+        call_callbacks(future);
+    return 0;
+}
+
+int coro_future_wait(struct coro_future *future, int64_t deadline_ms)
+{
+    if (coro_future_is_done(future))
+        return 0;
+    int status = coro_park(&future->waiters, deadline_ms);
+    /* It may have been set after the deadline came, but before this ran. */
+    if (status == -ETIMEDOUT && coro_future_is_done(future))
+        return 0;
+    return status;
+}
+
+void coro_future_add_callback(struct coro_future *future,
+                              struct coro_callback *callback)
+{
+    if (coro_future_is_done(future)) {
+        coro_loop_call_soon(coro_loop_current(), callback);
+        return;
+    }
+    struct coro_callback **end = &future->callbacks;
+    while (*end)
+        end = &(*end)->next;
+    callback->next = NULL;
+    *end = callback;
+}
+
+bool coro_future_remove_callback(struct coro_future *future,
+                                 struct coro_callback *callback)
+{
+    struct coro_callback **place = &future->callbacks;
+    while (*place && *place != callback)
+        place = &(*place)->next;
+    if (!*place)
+        return false;
+    *place = callback->next;
+    return true;
+}

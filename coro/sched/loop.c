@@ -1,0 +1,346 @@
+#include "coro/sched/loop.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "coro/base/clock.h"
+#include "coro/base/ensure.h"
+#include "coro/sched/schedule.h"
+
+/* How often coro_loop_free() cancels what is left before it drops it. */
+#define CANCEL_ROUNDS 8
+#define CANCEL_PASSES 1000
+
+struct event_base *coro_loop_event_base(struct coro_loop *loop)
+{
+    return loop->base;
+}
+
+size_t coro_loop_ntasks(const struct coro_loop *loop)
+{
+    return loop->ntasks;
+}
+
+const struct coro_stack_pool *coro_loop_stacks(const struct coro_loop *loop)
+{
+    return &loop->stacks;
+}
+
+void coro_loop_each_task(struct coro_loop *loop,
+                         void (*visit)(struct coro_task *task, void *argument),
+                         void *argument)
+{
+    list_foreach (link, &loop->tasks)
+        visit(list_entry(link, struct coro_task, all), argument);
+}
+
+/* --- sources ------------------------------------------------------------- */
+
+void coro_loop_add_source(struct coro_loop *loop, struct coro_source *source)
+{
+    list_append(&loop->sources, &source->link);
+}
+
+void coro_loop_remove_source(struct coro_source *source)
+{
+    if (source->link.next)
+        list_remove(&source->link);
+}
+
+/* Each source once; what is called may add and remove any of them. */
+static void call_sources(struct coro_loop *loop, bool is_flush)
+{
+    struct list left;
+    list_init(&left);
+    list_move_all(&left, &loop->sources);
+    struct list *link;
+    while ((link = list_take_first(&left))) {
+        struct coro_source *source = list_entry(link, struct coro_source, link);
+        void (*function)(struct coro_source *) =
+            is_flush ? source->flush : source->poll;
+        list_append(&loop->sources, link);
+        if (function)
+            function(source);
+    }
+}
+
+static void poll_sources(struct coro_loop *loop)
+{
+    call_sources(loop, false);
+}
+
+static void flush_sources(struct coro_loop *loop)
+{
+    call_sources(loop, true);
+}
+
+static bool arm_sources(struct coro_loop *loop)
+{
+    bool all_idle = true;
+    list_foreach (link, &loop->sources) {
+        struct coro_source *source = list_entry(link, struct coro_source, link);
+        if (source->arm && !source->arm(source))
+            all_idle = false;
+    }
+    return all_idle;
+}
+
+/* --- waking up ----------------------------------------------------------- */
+
+void coro_loop_wake(struct coro_loop *loop)
+{
+    uint64_t one = 1;
+    ssize_t written = write(loop->wake_fd, &one, sizeof one);
+    (void)written; /* Only a full counter fails, and that wakes too. */
+}
+
+void coro_loop_stop(struct coro_loop *loop)
+{
+    atomic_store(&loop->stop, true);
+    coro_loop_wake(loop);
+}
+
+/* Both descriptors are watched edge-triggered, so that nobody has to read them:
+ * each write, each expiry is an edge. What there is to do is found out by the
+ * next turn anyway. */
+static void on_edge(evutil_socket_t fd, short events, void *argument)
+{
+    (void)fd;
+    (void)events;
+    (void)argument;
+}
+
+static void set_timer(struct coro_loop *loop)
+{
+    int64_t next_ms = coro_wheel_next_ms(&loop->wheel);
+    if (next_ms == loop->timer_set_ms)
+        return;
+    struct itimerspec when = {.it_value = {0, 0}};
+    if (next_ms != CORO_NEVER) {
+        when.it_value.tv_sec = next_ms / 1000;
+        when.it_value.tv_nsec = next_ms % 1000 * 1000000;
+    }
+    timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+    loop->timer_set_ms = next_ms;
+}
+
+static void look_at_io(struct coro_loop *loop)
+{
+    bool may_sleep =
+        loop->nready == 0 && !atomic_load(&loop->stop) && arm_sources(loop);
+    if (may_sleep)
+        set_timer(loop);
+    event_base_loop(loop->base, may_sleep ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
+}
+
+/* --- turns --------------------------------------------------------------- */
+
+static void advance_clock(struct coro_loop *loop)
+{
+    int64_t now_ms = coro_now_ms();
+    if (loop->timer_set_ms <= now_ms)
+        loop->timer_set_ms = CORO_NEVER;
+    coro_wheel_advance(&loop->wheel, now_ms);
+}
+
+static void turn(struct coro_loop *loop)
+{
+    advance_clock(loop);
+    poll_sources(loop);
+    coro_schedule_pass(loop);
+    flush_sources(loop);
+    look_at_io(loop);
+}
+
+static void start(struct coro_loop *loop)
+{
+    ensure(!loop->is_running);
+    coro_schedule_enter(loop);
+    coro_sanitize_begin_thread(&loop->notes);
+    loop->is_running = true;
+    advance_clock(loop);
+}
+
+static void finish(struct coro_loop *loop)
+{
+    loop->is_running = false;
+    atomic_store(&loop->stop, false);
+    coro_schedule_enter(NULL);
+}
+
+void coro_loop_run_forever(struct coro_loop *loop)
+{
+    start(loop);
+    while (!atomic_load(&loop->stop))
+        turn(loop);
+    finish(loop);
+}
+
+struct completion {
+    struct coro_callback callback;
+    struct coro_loop *loop;
+};
+
+static void on_complete(struct coro_callback *callback)
+{
+    struct completion *completion =
+        list_entry(callback, struct completion, callback);
+    atomic_store(&completion->loop->stop, true);
+}
+
+int coro_loop_run_until_complete(struct coro_loop *loop, struct coro_task *task,
+                                 int *ret_result)
+{
+    struct completion completion = {.callback.run = on_complete, .loop = loop};
+    start(loop);
+    struct coro_future *ended = coro_task_future(task);
+    coro_future_add_callback(ended, &completion.callback);
+    /* Once it is queued it must be called: it lies in this frame. */
+    while (!atomic_load(&loop->stop) || completion.callback.is_queued)
+        turn(loop);
+    if (!coro_future_is_done(ended))
+        coro_future_remove_callback(ended, &completion.callback);
+    finish(loop);
+    if (!coro_future_is_done(ended))
+        return -EINTR;
+    if (ret_result)
+        *ret_result = coro_future_status(ended);
+    return 0;
+}
+
+/* --- birth and death ----------------------------------------------------- */
+
+static int add_event(struct coro_loop *loop, int fd, struct event **ret_event)
+{
+    if (fd < 0)
+        return -errno;
+    struct event *event =
+        event_new(loop->base, fd, EV_READ | EV_PERSIST | EV_ET, on_edge, loop);
+    if (!event)
+        return -ENOMEM;
+    *ret_event = event;
+    return event_add(event, NULL) < 0 ? -ENOMEM : 0;
+}
+
+static int open_base(struct coro_loop *loop)
+{
+    struct event_config *config = event_config_new();
+    if (!config)
+        return -ENOMEM;
+    event_config_require_features(config, EV_FEATURE_ET);
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+    event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV);
+    errno = 0;
+    loop->base = event_base_new_with_config(config);
+    int error = errno;
+    event_config_free(config);
+    if (!loop->base)
+        return error == EMFILE || error == ENFILE ? -error : -ENOMEM;
+    return 0;
+}
+
+static int open_descriptors(struct coro_loop *loop)
+{
+    int status = open_base(loop);
+    if (status < 0)
+        return status;
+    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    status = add_event(loop, loop->wake_fd, &loop->wake_event);
+    if (status < 0)
+        return status;
+    loop->timer_fd =
+        timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    return add_event(loop, loop->timer_fd, &loop->timer_event);
+}
+
+static void destroy(struct coro_loop *loop)
+{
+    if (loop->timer_event)
+        event_free(loop->timer_event);
+    if (loop->wake_event)
+        event_free(loop->wake_event);
+    if (loop->base)
+        event_base_free(loop->base);
+    if (loop->timer_fd >= 0)
+        close(loop->timer_fd);
+    if (loop->wake_fd >= 0)
+        close(loop->wake_fd);
+    coro_stack_pool_release(&loop->stacks);
+    coro_stack_pool_release(&loop->large_stacks);
+    free(loop);
+}
+
+int coro_loop_new(const struct coro_loop_options *options,
+                  struct coro_loop **ret_loop)
+{
+    enum coro_guard guard = options ? options->guard : CORO_GUARD_KERNEL;
+    struct coro_loop *loop = calloc(1, sizeof *loop);
+    if (!loop)
+        return -ENOMEM;
+    loop->timer_fd = -1;
+    loop->wake_fd = -1;
+    loop->timer_set_ms = CORO_NEVER;
+    list_init(&loop->tasks);
+    list_init(&loop->sources);
+    coro_wheel_init(&loop->wheel, coro_now_ms());
+    coro_stack_pool_init(&loop->stacks, CORO_STACK_BYTES, guard);
+    coro_stack_pool_init(&loop->large_stacks, CORO_STACK_BYTES_LARGE, guard);
+    int status = open_descriptors(loop);
+    if (status < 0) {
+        destroy(loop);
+        return status;
+    }
+    *ret_loop = loop;
+    return 0;
+}
+
+/* Cancels every task and lets them run until none of them is ready. */
+static void cancel_all(struct coro_loop *loop)
+{
+    list_foreach (link, &loop->tasks)
+        coro_task_cancel(list_entry(link, struct coro_task, all));
+    for (int pass = 0; pass < CANCEL_PASSES && loop->nready > 0; pass++) {
+        coro_schedule_pass(loop);
+        flush_sources(loop);
+        event_base_loop(loop->base, EVLOOP_NONBLOCK);
+    }
+}
+
+size_t coro_loop_free(struct coro_loop *loop)
+{
+    if (!loop)
+        return 0;
+    size_t nleft = loop->ntasks;
+    loop->is_closing = true;
+    start(loop);
+    for (int round = 0; round < CANCEL_ROUNDS && loop->ntasks > 0; round++)
+        cancel_all(loop);
+    list_foreach_safe (link, &loop->tasks)
+        coro_sanitize_end(&list_entry(link, struct coro_task, all)->notes);
+    finish(loop);
+    destroy(loop);
+    return nleft;
+}
+
+int coro_run(coro_task_fn *function, void *argument, int *ret_result)
+{
+    struct coro_loop *loop;
+    int status = coro_loop_new(NULL, &loop);
+    if (status < 0)
+        return status;
+    struct coro_task *task;
+    status = coro_spawn(loop, function, argument,
+                        &(struct coro_spawn_options){.name = "main"}, &task);
+    if (status == 0) {
+        status = coro_loop_run_until_complete(loop, task, ret_result);
+        coro_task_unref(task);
+    }
+    coro_loop_free(loop);
+    return status;
+}

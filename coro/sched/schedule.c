@@ -1,0 +1,352 @@
+#include "coro/sched/schedule.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "coro/base/ensure.h"
+
+static _Thread_local struct coro_loop *current_loop;
+
+struct coro_loop *coro_loop_current(void)
+{
+    return current_loop;
+}
+
+void coro_schedule_enter(struct coro_loop *loop)
+{
+    ensure(!loop || !current_loop);
+    current_loop = loop;
+}
+
+struct coro_task *coro_task_current(void)
+{
+    return current_loop ? current_loop->current : NULL;
+}
+
+/* --- the run queue ------------------------------------------------------- */
+
+static inline void push_ready(struct coro_loop *loop,
+                              struct coro_callback *callback)
+{
+    callback->next = NULL;
+    callback->is_queued = true;
+    if (loop->ready_first)
+        loop->ready_last->next = callback;
+    else
+        loop->ready_first = callback;
+    loop->ready_last = callback;
+    loop->nready++;
+}
+
+static inline struct coro_callback *pop_ready(struct coro_loop *loop)
+{
+    struct coro_callback *first = loop->ready_first;
+    loop->ready_first = first->next;
+    loop->nready--;
+    loop->pass_left--;
+    first->is_queued = false;
+    return first;
+}
+
+void coro_loop_call_soon(struct coro_loop *loop, struct coro_callback *callback)
+{
+    ensure(callback->run && !callback->is_queued);
+    push_ready(loop, callback);
+}
+
+/* --- the switch ---------------------------------------------------------- */
+
+static inline struct coro_task *ready_task(struct coro_callback *ready)
+{
+    return list_entry(ready, struct coro_task, ready);
+}
+
+/* The task to hand over to, or NULL when the loop's frame has to decide. */
+static inline struct coro_task *next_task(struct coro_loop *loop)
+{
+    if (loop->pass_left == 0 || !loop->ready_first || loop->ready_first->run)
+        return NULL;
+    return ready_task(pop_ready(loop));
+}
+
+/* A task that has ended can't free the stack that it stands on: the next one
+ * to run does it. */
+static inline void bury(struct coro_loop *loop)
+{
+    struct coro_task *task = loop->ended;
+    if (!task)
+        return;
+    loop->ended = NULL;
+    coro_sanitize_end(&task->notes);
+    coro_task_unref(task);
+}
+
+static _Noreturn __attribute__((noinline, cold)) void overflowed(
+    const struct coro_task *task)
+{
+    fprintf(stderr, "stack overflow in task '%s' (%llu)\n", task->name,
+            (unsigned long long)task->id);
+    abort();
+}
+
+/* Leaves the running task for the next one; returns when it is run again. */
+static __attribute__((noinline)) int suspend(struct coro_loop *loop,
+                                             struct coro_task *self)
+{
+    if (__builtin_expect(!coro_stack_is_sound(&self->stack), 0))
+        overflowed(self);
+    struct coro_task *next = next_task(loop);
+    if (next == self) {
+        self->state = CORO_TASK_RUNNING;
+        return self->wake_status;
+    }
+    self->since_ms = loop->wheel.now_ms;
+    loop->current = next;
+    if (next) {
+        next->state = CORO_TASK_RUNNING;
+        coro_sanitize_leave(&self->notes, &next->notes,
+                            self->state == CORO_TASK_DONE);
+        coro_context_switch(&self->context, &next->context);
+    } else {
+        coro_sanitize_leave(&self->notes, &loop->notes,
+                            self->state == CORO_TASK_DONE);
+        coro_context_switch(&self->context, &loop->context);
+    }
+    coro_sanitize_arrive(&self->notes, &loop->notes);
+    bury(loop);
+    return self->wake_status;
+}
+
+/* From the loop's frame into @task; returns when a task came back here. */
+static __attribute__((noinline)) void enter(struct coro_loop *loop,
+                                            struct coro_task *task)
+{
+    loop->current = task;
+    task->state = CORO_TASK_RUNNING;
+    coro_sanitize_leave(&loop->notes, &task->notes, false);
+    coro_context_switch(&loop->context, &task->context);
+    coro_sanitize_arrive(&loop->notes, &loop->notes);
+    bury(loop);
+}
+
+static void run_errands(struct coro_loop *loop)
+{
+    while (loop->errand.function) {
+        struct coro_errand errand = loop->errand;
+        loop->errand.function = NULL;
+        errand.function(errand.argument);
+        enter(loop, errand.task);
+    }
+}
+
+void coro_schedule_pass(struct coro_loop *loop)
+{
+    loop->pass_left = loop->nready;
+    while (loop->pass_left > 0) {
+        struct coro_callback *ready = pop_ready(loop);
+        if (ready->run) {
+            ready->run(ready);
+            continue;
+        }
+        enter(loop, ready_task(ready));
+        run_errands(loop);
+    }
+}
+
+void coro_call_on_loop_stack(void (*function)(void *argument), void *argument)
+{
+    struct coro_task *self = coro_task_current();
+    if (!self) {
+        function(argument);
+        return;
+    }
+    struct coro_loop *loop = self->loop;
+    /* With nothing left in the pass, suspend() goes to the loop's frame, which
+     * comes back here when the errand is done. */
+    size_t pass_left = loop->pass_left;
+    loop->pass_left = 0;
+    loop->errand = (struct coro_errand){function, argument, self};
+    int wake_status = self->wake_status;
+    suspend(loop, self);
+    self->wake_status = wake_status;
+    loop->pass_left = pass_left;
+}
+
+/* --- parking and waking -------------------------------------------------- */
+
+static struct coro_task *running_task(void)
+{
+    struct coro_task *self = coro_task_current();
+    ensure(self && "a suspending function needs to be called by a task");
+    return self;
+}
+
+static bool take_cancellation(struct coro_task *self)
+{
+    if (__builtin_expect(!self->is_cancelling, 1))
+        return false;
+    self->is_cancelling = false;
+    return true;
+}
+
+static void wake_late(struct coro_timer *timer)
+{
+    coro_wake(list_entry(timer, struct coro_task, timer), -ETIMEDOUT);
+}
+
+static void wake_rested(struct coro_timer *timer)
+{
+    coro_wake(list_entry(timer, struct coro_task, timer), 0);
+}
+
+int coro_park(struct list *waiters, int64_t deadline_ms)
+{
+    struct coro_task *self = running_task();
+    struct coro_loop *loop = self->loop;
+    if (take_cancellation(self))
+        return -ECANCELED;
+    if (deadline_ms != CORO_NEVER) {
+        if (deadline_ms <= loop->wheel.now_ms)
+            return -ETIMEDOUT;
+        self->timer.fire = wake_late;
+        coro_wheel_add(&loop->wheel, &self->timer, deadline_ms);
+    }
+    if (waiters)
+        list_append(waiters, &self->waiting);
+    self->state = CORO_TASK_WAITING;
+    return suspend(loop, self);
+}
+
+int coro_sleep_until(int64_t deadline_ms)
+{
+    struct coro_task *self = running_task();
+    struct coro_loop *loop = self->loop;
+    if (deadline_ms <= loop->wheel.now_ms)
+        return coro_relax();
+    if (take_cancellation(self))
+        return -ECANCELED;
+    self->timer.fire = wake_rested;
+    coro_wheel_add(&loop->wheel, &self->timer, deadline_ms);
+    self->state = CORO_TASK_WAITING;
+    return suspend(loop, self);
+}
+
+int coro_sleep(int64_t delay_ms)
+{
+    return delay_ms <= 0 ? coro_relax()
+                         : coro_sleep_until(coro_after(delay_ms));
+}
+
+int coro_relax(void)
+{
+    struct coro_task *self = running_task();
+    if (take_cancellation(self))
+        return -ECANCELED;
+    self->wake_status = 0;
+    self->state = CORO_TASK_READY;
+    push_ready(self->loop, &self->ready);
+    return suspend(self->loop, self);
+}
+
+void coro_wake(struct coro_task *task, int status)
+{
+    ensure(task->state == CORO_TASK_WAITING);
+    list_remove(&task->waiting);
+    coro_timer_stop(&task->timer);
+    task->wake_status = status;
+    task->state = CORO_TASK_READY;
+    push_ready(task->loop, &task->ready);
+}
+
+bool coro_wake_first(struct list *waiters, int status)
+{
+    if (list_is_empty(waiters))
+        return false;
+    coro_wake(list_entry(waiters->next, struct coro_task, waiting), status);
+    return true;
+}
+
+/* --- birth and death ----------------------------------------------------- */
+
+static void end_task(struct coro_task *self, int result)
+{
+    struct coro_loop *loop = self->loop;
+    self->state = CORO_TASK_DONE;
+    self->is_cancelling = false;
+    list_remove(&self->all);
+    loop->ntasks--;
+    coro_future_set(&self->ended, result, NULL);
+    if (self->group) {
+        list_remove(&self->in_group);
+        coro_group_left(self->group);
+    }
+    loop->ended = self;
+    suspend(loop, self);
+    ensure(self->state == CORO_TASK_DONE && false);
+}
+
+/* The first frame of each task's stack. */
+static void task_main(void)
+{
+    struct coro_task *self = current_loop->current;
+    coro_sanitize_arrive(&self->notes, &self->loop->notes);
+    bury(self->loop);
+    bool never_runs = take_cancellation(self);
+    end_task(self, never_runs ? -ECANCELED : self->function(self->argument));
+}
+
+/* A task on @stack, at the very top of it; all fields set but its purpose. */
+static struct coro_task *place_task(struct coro_loop *loop,
+                                    struct coro_stack stack)
+{
+    uintptr_t at = (uintptr_t)stack.top - sizeof(struct coro_task);
+    struct coro_task *task = (void *)(at & ~(uintptr_t)63);
+    char *floor = stack.bottom;
+    if (stack.has_canary)
+        floor += CORO_STACK_CANARY_BYTES;
+    coro_sanitize_begin(&task->notes, floor, (size_t)(stack.top - floor));
+    coro_context_init(&task->context, floor, task, task_main);
+    task->ready.run = NULL;
+    task->ready.is_queued = false;
+    task->loop = loop;
+    task->wake_status = 0;
+    task->state = CORO_TASK_NEW;
+    task->is_cancelling = false;
+    list_init(&task->waiting);
+    coro_timer_init(&task->timer, wake_late);
+    coro_future_init(&task->ended);
+    task->group = NULL;
+    task->id = ++loop->last_id;
+    task->since_ms = loop->wheel.now_ms;
+    task->stack = stack;
+    return task;
+}
+
+int coro_spawn(struct coro_loop *loop, coro_task_fn *function, void *argument,
+               const struct coro_spawn_options *options,
+               struct coro_task **ret_task)
+{
+    static const struct coro_spawn_options defaults;
+    if (!options)
+        options = &defaults;
+    if (loop->is_closing)
+        return -ESHUTDOWN;
+    struct coro_stack stack;
+    int status = coro_stack_take(
+        options->large_stack ? &loop->large_stacks : &loop->stacks, &stack);
+    if (status < 0)
+        return status;
+    struct coro_task *task = place_task(loop, stack);
+    task->function = function;
+    task->argument = argument;
+    task->name = options->name ? options->name : "task";
+    task->is_large = options->large_stack;
+    task->nrefs = ret_task ? 2 : 1;
+    list_append(&loop->tasks, &task->all);
+    loop->ntasks++;
+    push_ready(loop, &task->ready);
+    if (ret_task)
+        *ret_task = task;
+    return 0;
+}

@@ -1,0 +1,122 @@
+/*
+ * The heart of the scheduler: the run queue, the switch, parking and waking.
+ * Internal to coro/sched, and to coro/io for parking.
+ *
+ * There is exactly one place where a task's stack is left, suspend() in
+ * schedule.c. A suspending function sets up what it waits for and ends in a
+ * call to it, so that from await to switch it is one frame. Whoever wakes the
+ * task has undone that set-up by then.
+ */
+#ifndef CORO_SCHED_SCHEDULE_H
+#define CORO_SCHED_SCHEDULE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "coro/core/context.h"
+#include "coro/core/sanitize.h"
+#include "coro/core/stack.h"
+#include "coro/sched/future.h"
+#include "coro/sched/group.h"
+#include "coro/sched/loop.h"
+#include "coro/sched/task.h"
+#include "coro/sched/wheel.h"
+
+/* Lies at the top of its own stack. */
+struct coro_task {
+    struct coro_context context;
+    struct coro_callback ready; /* its place in the run queue */
+    struct coro_loop *loop;
+    int wake_status;         /* what the suspending call will return */
+    uint8_t state;           /* enum coro_task_state */
+    bool is_cancelling;      /* asked to end, not yet seen */
+    bool is_large;           /* which pool its stack belongs to */
+    unsigned nrefs;          /* the loop's own until it ended, and handles */
+    struct list waiting;     /* in what it waits for, if that is a list */
+    struct coro_timer timer; /* the deadline of its present wait */
+    struct coro_future ended;
+    coro_task_fn *function;
+    void *argument;
+    const char *name;
+    uint64_t id;
+    int64_t since_ms; /* of the last change of state, by the loop's clock */
+    struct list all;  /* in the loop's list of tasks */
+    struct coro_group *group; /* its owner, or NULL */
+    struct list in_group;
+    struct coro_stack stack;
+    struct coro_sanitize notes;
+};
+
+/* What a task asked to be called on the loop's stack. */
+struct coro_errand {
+    void (*function)(void *argument);
+    void *argument;
+    struct coro_task *task;
+};
+
+struct coro_loop {
+    struct coro_context context; /* of the loop's own frame, while tasks run */
+    struct coro_task *current;
+    struct coro_callback *ready_first;
+    struct coro_callback *ready_last;
+    size_t nready;
+    size_t pass_left;        /* how many of the present pass are to run */
+    struct coro_task *ended; /* left its stack for ever; to be buried */
+    struct coro_errand errand;
+    struct coro_sanitize notes;
+
+    struct coro_stack_pool stacks;
+    struct coro_stack_pool large_stacks;
+    struct list tasks;
+    size_t ntasks;
+    uint64_t last_id;
+    bool is_closing;
+    bool is_running;
+
+    struct coro_wheel wheel;
+    struct list sources;
+    struct event_base *base;
+    struct event *timer_event;
+    struct event *wake_event;
+    int timer_fd;
+    int wake_fd;
+    int64_t timer_set_ms; /* what timer_fd is set to */
+    atomic_bool stop;
+};
+
+/** Runs what is ready now, once each. Context: loop thread, not in a task. */
+void coro_schedule_pass(struct coro_loop *loop);
+
+/** Makes @loop this thread's current one, or none (NULL). */
+void coro_schedule_enter(struct coro_loop *loop);
+
+/**
+ * Suspends the running task until it is woken.
+ *
+ * @waiters      the list to wait in, at its end; NULL: none.
+ * @deadline_ms  absolute; CORO_NEVER: none.
+ *
+ * Returns the status that coro_wake() was given, -ETIMEDOUT when the deadline
+ * came first, or -ECANCELED. In each case the task is in no list any more.
+ *
+ * Context: coroutine on the loop thread. Suspends; a cancellation point.
+ */
+int coro_park(struct list *waiters, int64_t deadline_ms);
+
+/** Makes @task, which is parked, ready; its coro_park() returns @status. */
+void coro_wake(struct coro_task *task, int status);
+
+/** Wakes the first task of @waiters; false when there is none. */
+bool coro_wake_first(struct list *waiters, int status);
+
+/** Makes @task, which was just spawned, a member of @group. */
+void coro_task_join_group(struct coro_task *task, struct coro_group *group);
+
+/** A member of @group has ended and is out of its list. */
+void coro_group_left(struct coro_group *group);
+
+/** Frees a task that is referred to by nobody and does not run. */
+void coro_task_destroy(struct coro_task *task);
+
+#endif

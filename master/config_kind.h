@@ -1,0 +1,46 @@
+/*
+ * Between the files that implement config.h, and for no one else: what a kind
+ * of option can do, and what all kinds use for it.
+ */
+#ifndef MASTER_CONFIG_KIND_H
+#define MASTER_CONFIG_KIND_H
+
+#include <stddef.h>
+
+#include "master/config.h"
+
+/* A text that grows in a buffer until that is full. */
+struct config_writer {
+    char *at;
+    size_t size;
+};
+
+/* See config_set(), config_reset() and config_describe(). */
+struct config_kind {
+    int (*set)(void *field, const struct option_spec *spec,
+               struct config_text text, struct options_error *error);
+    void (*reset)(void *field);
+    void (*describe)(const void *field, const struct option_spec *spec,
+                     struct config_writer *writer);
+};
+
+extern const struct config_kind config_kind_queues;
+extern const struct config_kind config_kind_handlers;
+
+/**
+ * Writes "@where: found '@found', expected @expected" into @error, with
+ * @found cut to a fair length and its control characters made visible.
+ *
+ * Returns -EINVAL.
+ */
+int config_refuse(struct options_error *error, const char *where,
+                  const char *found, const char *expected);
+
+/** Adds to the text of @writer as much as fits; it stays terminated. */
+__attribute__((format(printf, 2, 3))) void config_put(
+    struct config_writer *writer, const char *format, ...);
+
+/** Adds @text with the credentials in each URL in it replaced by ***. */
+void config_put_masked(struct config_writer *writer, const char *text);
+
+#endif

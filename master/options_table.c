@@ -1,0 +1,177 @@
+/*
+ * The table of options. To add one, add its field to struct options and its
+ * line here; environment, command line, help and check then know it.
+ */
+#include <limits.h>
+#include <stddef.h>
+
+#include "master/options.h"
+
+#define RUN    (COMMAND_FLAG_RUN | COMMAND_FLAG_CHECK)
+#define ALL    (COMMAND_FLAG_RUN | COMMAND_FLAG_PUSH | COMMAND_FLAG_CHECK)
+#define DAY_MS (INT64_C(24) * 60 * 60 * 1000)
+
+#define FIELD(name) .offset = offsetof(struct options, name)
+
+static const char *const deliveries[] = {
+    [OPTIONS_DELIVERY_AT_MOST_ONCE] = "at-most-once",
+    NULL,
+};
+
+static const char *const log_levels[] = {
+    [OPTIONS_LOG_LEVEL_DEBUG] = "debug",
+    [OPTIONS_LOG_LEVEL_INFO] = "info",
+    [OPTIONS_LOG_LEVEL_WARN] = "warn",
+    [OPTIONS_LOG_LEVEL_ERROR] = "error",
+    NULL,
+};
+
+static const char *const log_formats[] = {
+    [OPTIONS_LOG_FORMAT_TEXT] = "text",
+    [OPTIONS_LOG_FORMAT_JSON] = "json",
+    NULL,
+};
+
+static const struct option_spec specs[] = {
+    {
+        .name = "redis",
+        .kind = OPTION_KIND_URL,
+        .placeholder = "URL",
+        .fallback = "redis://127.0.0.1:6379/0",
+        .environment = "CORQ_REDIS_URL",
+        .commands = ALL,
+        FIELD(redis),
+        .help = "where Redis is: redis://[[user]:password@]host[:port][/db] "
+                "or unix:///path[?db=N]",
+    },
+    {
+        .name = "queue",
+        .kind = OPTION_KIND_QUEUES,
+        .placeholder = "KEY[=WEIGHT]",
+        .fallback = "queue",
+        .min = 1,
+        .max = OPTIONS_WEIGHT_MAX,
+        .environment = "CORQ_QUEUE",
+        .commands = RUN,
+        FIELD(queues),
+        .help = "a list to take jobs from; may be repeated. Without weights "
+                "an earlier queue goes before a later one, with weights (1 "
+                "to 1000, for all or for none) each gets its share",
+    },
+    {
+        .name = "handler",
+        .kind = OPTION_KIND_HANDLERS,
+        .placeholder = "[CLASS=]SPEC",
+        .fallback = "sleep",
+        .environment = "CORQ_HANDLER",
+        .commands = RUN,
+        FIELD(handlers),
+        .help = "what runs a job: 'sleep' (the payload is a number of "
+                "seconds) or 'noop'; may be repeated, once for each class "
+                "of job and once without a class for all others",
+    },
+    {
+        .name = "concurrency",
+        .kind = OPTION_KIND_U64,
+        .placeholder = "N",
+        .fallback = "256",
+        .min = 1,
+        .max = 1000000,
+        .environment = "CORQ_CONCURRENCY",
+        .commands = RUN,
+        FIELD(concurrency),
+        .help = "how many jobs run at once, 1 to 1000000",
+    },
+    {
+        .name = "delivery",
+        .kind = OPTION_KIND_ENUM,
+        .placeholder = "HOW",
+        .fallback = "at-most-once",
+        .words = deliveries,
+        .environment = "CORQ_DELIVERY",
+        .commands = RUN,
+        FIELD(delivery),
+        .help = "at-most-once: a job that was started is never started again",
+    },
+    {
+        .name = "shutdown-timeout",
+        .kind = OPTION_KIND_DURATION,
+        .placeholder = "TIME",
+        .fallback = "25s",
+        .max = (uint64_t)(365 * DAY_MS),
+        .environment = "CORQ_SHUTDOWN_TIMEOUT",
+        .commands = RUN,
+        FIELD(shutdown_timeout_ms),
+        .help = "how long running jobs may go on after SIGTERM",
+    },
+    {
+        .name = "wait-redis",
+        .kind = OPTION_KIND_DURATION,
+        .placeholder = "TIME",
+        .fallback = "forever",
+        .max = INT64_MAX,
+        .environment = "CORQ_WAIT_REDIS",
+        .commands = ALL,
+        FIELD(wait_redis_ms),
+        .help = "how long to wait at start for Redis to answer; 0 does not "
+                "wait",
+    },
+    {
+        .name = "max-payload",
+        .kind = OPTION_KIND_SIZE,
+        .placeholder = "SIZE",
+        .fallback = "16MiB",
+        .min = 1,
+        .max = 512 * 1024 * 1024,
+        .environment = "CORQ_MAX_PAYLOAD",
+        .commands = ALL,
+        FIELD(max_payload_bytes),
+        .help = "the largest payload that is handled, 1 to 512MiB",
+    },
+    {
+        .name = "log-level",
+        .kind = OPTION_KIND_ENUM,
+        .placeholder = "LEVEL",
+        .fallback = "info",
+        .words = log_levels,
+        .environment = "CORQ_LOG_LEVEL",
+        .commands = ALL,
+        FIELD(log_level),
+        .help = "the least that is logged: debug, info, warn or error",
+    },
+    {
+        .name = "log-format",
+        .kind = OPTION_KIND_ENUM,
+        .placeholder = "FORMAT",
+        .fallback = "text",
+        .words = log_formats,
+        .environment = "CORQ_LOG_FORMAT",
+        .commands = ALL,
+        FIELD(log_format),
+        .help = "text, or json: one object a line",
+    },
+    {
+        .name = "embedded-redis",
+        .kind = OPTION_KIND_SWITCH,
+        .placeholder = "DIR",
+        .fallback = "no",
+        .environment = "CORQ_EMBEDDED_REDIS",
+        .commands = RUN,
+        FIELD(embedded_redis),
+        .help = "start a private redis-server, with its data in DIR, when "
+                "none answers at the URL, and stop it at the end",
+    },
+};
+
+_Static_assert(sizeof(specs) / sizeof(specs[0]) <= OPTIONS_MAX,
+               "struct options has a source for each option");
+
+size_t options_count(void)
+{
+    return sizeof(specs) / sizeof(specs[0]);
+}
+
+const struct option_spec *options_spec(size_t index)
+{
+    return &specs[index];
+}

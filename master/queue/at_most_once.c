@@ -1,0 +1,256 @@
+/*
+ * The mode at-most-once: RPOP and BRPOP. What was popped is gone from Redis; a
+ * reply that is lost on the way takes its jobs with it. So nothing that pops is
+ * ever given up by us while the connection lives: a server that is frozen, or
+ * busy, answers later, and a peer that vanished is noticed by the kernel.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "coro/base/clock.h"
+#include "master/queue/answer.h"
+#include "master/queue/fetch_mode.h"
+#include "worker/log.h"
+
+/* Redis before 6.2 pops one at a time: so many commands in one round trip. */
+#define POPS_MOST 64
+
+/* Behind a proxy the kernel can't know that the server is gone. */
+#define SILENCE_MS 60000
+
+/* How long after its time-out a blocking pop is thought to be lost, if the
+ * server answers other commands. */
+#define LATE_MS        3000
+#define LIVENESS_MS    3000
+#define NO_BLOCKING_MS 500
+
+/* Waits for the connection, or as long as its trouble demands. */
+static int lost(struct fetch *fetch, int status, size_t most)
+{
+    if (status == -ECANCELED)
+        return status;
+    if (status == -ETIMEDOUT)
+        coro_redis_drop(fetch->commands, "no answer for a minute");
+    if (status != -ENOTCONN)
+        log_line(LOG_LEVEL_WARN, "redis", NULL, 0,
+                 "the connection was lost while up to %zu jobs were being "
+                 "taken: with at-most-once delivery they may be lost too",
+                 most);
+    return coro_redis_wait_up(fetch->commands, CORO_NEVER) < 0 ? -ECANCELED : 0;
+}
+
+/* The elements of a reply to RPOP, with a count or without. */
+static int take_all(struct fetch *fetch, struct fetch_queue *queue,
+                    struct dispatch_burst *burst,
+                    const struct coro_redis_reply *reply)
+{
+    if (coro_redis_reply_type(reply) == CORO_REDIS_STRING) {
+        fetch_take(fetch, queue, burst, reply);
+        return 1;
+    }
+    size_t nitems = coro_redis_reply_nitems(reply);
+    for (size_t i = 0; i < nitems; i++)
+        fetch_take(fetch, queue, burst, coro_redis_reply_item(reply, i));
+    return (int)nitems;
+}
+
+/* What one reply brought: jobs, nothing, or trouble. */
+static int digest(struct fetch *fetch, struct fetch_queue *queue,
+                  struct dispatch_burst *burst,
+                  const struct coro_redis_reply *reply)
+{
+    if (coro_redis_reply_type(reply) == CORO_REDIS_ERROR)
+        return fetch_handle_error(fetch, queue, reply);
+    trouble_over(&fetch->trouble);
+    trouble_over(&queue->trouble);
+    return take_all(fetch, queue, burst, reply);
+}
+
+static int pop_one_by_one(struct fetch *fetch, struct fetch_queue *queue,
+                          size_t most, struct dispatch_burst *burst)
+{
+    struct coro_redis_command commands[POPS_MOST];
+    struct coro_redis_reply *replies[POPS_MOST];
+    const char *argv[] = {"RPOP", queue->queue.key};
+    size_t lens[] = {4, queue->queue.key_len};
+    size_t n = most < POPS_MOST ? most : POPS_MOST;
+    for (size_t i = 0; i < n; i++)
+        commands[i] = (struct coro_redis_command){2, argv, lens};
+    int status = coro_redis_pipeline(fetch->commands, commands, n,
+                                     coro_after(SILENCE_MS), replies);
+    if (status < 0)
+        return lost(fetch, status, n);
+    int ntaken = 0;
+    for (size_t i = 0; i < n; i++) {
+        /* After an error the others are the same: one is enough to handle. */
+        bool is_error = coro_redis_reply_type(replies[i]) == CORO_REDIS_ERROR;
+        int got =
+            is_error && i > 0 ? 0 : digest(fetch, queue, burst, replies[i]);
+        ntaken += got > 0 ? got : 0;
+        coro_redis_reply_free(replies[i]);
+    }
+    return ntaken;
+}
+
+static int pop_many(struct fetch *fetch, struct fetch_queue *queue, size_t most,
+                    struct dispatch_burst *burst)
+{
+    char count[24];
+    snprintf(count, sizeof count, "%zu", most);
+    const char *argv[] = {"RPOP", queue->queue.key, count};
+    size_t lens[] = {4, queue->queue.key_len, strlen(count)};
+    struct coro_redis_reply *reply;
+    int status = coro_redis_call(fetch->commands, 3, argv, lens,
+                                 coro_after(SILENCE_MS), &reply);
+    if (status < 0)
+        return lost(fetch, status, most);
+    int n = 0;
+    if (answer_of(reply) == ANSWER_UNKNOWN)
+        fetch->has_pop_count = false;
+    else
+        n = digest(fetch, queue, burst, reply);
+    coro_redis_reply_free(reply);
+    return n;
+}
+
+static int burst_once(struct fetch *fetch, struct fetch_queue *queue,
+                      size_t most, struct dispatch_burst *burst)
+{
+    if (fetch->has_pop_count) {
+        int n = pop_many(fetch, queue, most, burst);
+        if (n != 0 || fetch->has_pop_count)
+            return n;
+    }
+    return pop_one_by_one(fetch, queue, most, burst);
+}
+
+/* --- waiting -------------------------------------------------------------- */
+
+static struct fetch_queue *queue_named(struct fetch *fetch, const char *key,
+                                       size_t len)
+{
+    for (size_t i = 0; i < fetch->nqueues; i++) {
+        struct fetch_queue *queue = &fetch->queues[i];
+        if (queue->queue.key_len == len &&
+            memcmp(queue->queue.key, key, len) == 0)
+            return queue;
+    }
+    return NULL;
+}
+
+static int digest_pair(struct fetch *fetch, struct dispatch_burst *burst,
+                       const struct coro_redis_reply *reply)
+{
+    /* A wrong key among several is found out, by its name, by the next burst,
+     * and left out of the next wait. */
+    if (coro_redis_reply_type(reply) == CORO_REDIS_ERROR)
+        return answer_of(reply) == ANSWER_QUEUE && fetch->nqueues > 1
+                   ? 1
+                   : fetch_handle_error(fetch, &fetch->queues[0], reply);
+    if (coro_redis_reply_nitems(reply) != 2)
+        return 0;
+    size_t len;
+    const char *key =
+        coro_redis_reply_text(coro_redis_reply_item(reply, 0), &len);
+    struct fetch_queue *queue = queue_named(fetch, key, len);
+    if (queue)
+        fetch_take(fetch, queue, burst, coro_redis_reply_item(reply, 1));
+    return 1;
+}
+
+/* A pop is overdue. If the server answers others its connection is broken;
+ * if it doesn't, it is the server, and the pop may still bring a job. */
+static void question(struct fetch *fetch)
+{
+    int status = coro_redis_call(fetch->commands, 1, CORO_REDIS_ARGS("PING"),
+                                 coro_after(LIVENESS_MS), NULL);
+    if (status == 0)
+        coro_redis_drop(fetch->blocking, "a blocking pop was never answered");
+}
+
+struct watch {
+    struct fetch *fetch;
+    int64_t due_ms;
+    uint64_t generation;
+};
+
+/* Runs beside a blocking pop; cancelled when that has ended. */
+static int watch_pop(void *argument)
+{
+    struct watch *watch = argument;
+    if (coro_sleep_until(watch->due_ms) < 0)
+        return 0;
+    for (;;) {
+        question(watch->fetch);
+        if (coro_sleep(LATE_MS) < 0)
+            return 0;
+    }
+}
+
+static int pop_blocking(struct fetch *fetch, int timeout_s, int argc,
+                        struct coro_redis_reply **ret_reply)
+{
+    struct watch watch = {
+        .fetch = fetch,
+        .due_ms = coro_after(timeout_s * 1000 + LATE_MS),
+    };
+    struct coro_group group;
+    coro_group_init(&group, coro_loop_current());
+    int status = coro_group_spawn(
+        &group, watch_pop, &watch,
+        &(struct coro_spawn_options){.name = "watch a blocking pop"});
+    if (status == 0)
+        status = coro_redis_call(fetch->blocking, argc, fetch->words,
+                                 fetch->lens, CORO_NEVER, ret_reply);
+    coro_group_close(&group);
+    return status;
+}
+
+/* BRPOP with the queues that may be asked, in their order. */
+static int word_pop(struct fetch *fetch, const char *timeout)
+{
+    int argc = 0;
+    fetch->words[argc] = "BRPOP";
+    fetch->lens[argc++] = SIZE_MAX;
+    for (size_t i = 0; i < fetch->nqueues; i++) {
+        const struct fetch_queue *queue = fetch->order[i];
+        if (!fetch_may_ask(queue))
+            continue;
+        fetch->words[argc] = queue->queue.key;
+        fetch->lens[argc++] = queue->queue.key_len;
+    }
+    if (argc == 1)
+        return 0;
+    fetch->words[argc] = timeout;
+    fetch->lens[argc++] = SIZE_MAX;
+    return argc;
+}
+
+static int wait_once(struct fetch *fetch, int timeout_s,
+                     struct dispatch_burst *burst)
+{
+    /* Without the second connection the first one asks twice a second. */
+    int status =
+        coro_redis_wait_up(fetch->blocking, coro_after(NO_BLOCKING_MS));
+    if (status < 0)
+        return status == -ECANCELED ? status : 1;
+    char timeout[16];
+    snprintf(timeout, sizeof timeout, "%d", timeout_s);
+    int argc = word_pop(fetch, timeout);
+    if (argc == 0)
+        return coro_sleep(NO_BLOCKING_MS) < 0 ? -ECANCELED : 1;
+    struct coro_redis_reply *reply;
+    status = pop_blocking(fetch, timeout_s, argc, &reply);
+    if (status < 0)
+        return status == -ECANCELED ? status : 1;
+    int n = digest_pair(fetch, burst, reply);
+    coro_redis_reply_free(reply);
+    return n;
+}
+
+const struct fetch_mode fetch_at_most_once = {
+    .name = "at-most-once",
+    .burst = burst_once,
+    .wait = wait_once,
+};

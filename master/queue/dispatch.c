@@ -1,0 +1,233 @@
+#include "master/queue/dispatch.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "coro/base/clock.h"
+#include "coro/sched/schedule.h"
+#include "worker/log.h"
+
+static struct job *job_of(struct list *link)
+{
+    return list_entry(link, struct job, in_flight);
+}
+
+void dispatch_nudge(struct dispatch *dispatch)
+{
+    while (coro_wake_first(&dispatch->credit_waiters, 0))
+        ;
+}
+
+void dispatch_settled(void *argument)
+{
+    struct dispatch *dispatch = argument;
+    dispatch->nheld--;
+    dispatch_nudge(dispatch);
+}
+
+/* The worker no longer has @job, or is not to have it any more. */
+static void leave_flight(struct dispatch *dispatch, struct job *job)
+{
+    list_remove(&job->in_flight);
+    dispatch->nin_flight--;
+    if (dispatch->nin_flight == 0)
+        while (coro_wake_first(&dispatch->idle_waiters, 0))
+            ;
+}
+
+static void interrupt(struct job *job, const char *how)
+{
+    job_fail(job, "Interrupted", "interrupted: %s", how);
+}
+
+/* What a job that came back up is to become. */
+static void conclude(struct dispatch *dispatch, struct job *job)
+{
+    switch (job->outcome) {
+    case JOB_OUTCOME_DONE:
+        job_free(job);
+        dispatch_settled(dispatch);
+        return;
+    case JOB_OUTCOME_INTERRUPTED:
+        interrupt(job, "cancelled because the process was ending");
+        settle_dead(dispatch->settle, job);
+        return;
+    case JOB_OUTCOME_FAILED:
+        settle_dead(dispatch->settle, job);
+        return;
+    case JOB_OUTCOME_NONE:
+        settle_give_back(dispatch->settle, job);
+        return;
+    }
+}
+
+static void receive(void *argument, struct coro_submit_node *node)
+{
+    struct dispatch *dispatch = argument;
+    while (node) {
+        struct coro_submit_node *next = node->next;
+        struct message *message = list_entry(node, struct message, node);
+        node = next;
+        if (message->kind != MESSAGE_OUTCOME) {
+            dispatch->has_stopped = true;
+            while (coro_wake_first(&dispatch->stop_waiters, 0))
+                ;
+            continue;
+        }
+        struct job *job = list_entry(message, struct job, message);
+        if (list_is_empty(&job->in_flight)) {
+            job_free(job); /* given up, or given back, long since */
+            continue;
+        }
+        leave_flight(dispatch, job);
+        conclude(dispatch, job);
+    }
+}
+
+int dispatch_start(struct dispatch *dispatch, struct coro_loop *loop,
+                   size_t concurrency, const struct registry *registry,
+                   struct settle *settle)
+{
+    *dispatch = (struct dispatch){
+        .loop = loop,
+        .settle = settle,
+        .concurrency = concurrency,
+    };
+    list_init(&dispatch->in_flight);
+    list_init(&dispatch->credit_waiters);
+    list_init(&dispatch->idle_waiters);
+    list_init(&dispatch->stop_waiters);
+    coro_submit_open(&dispatch->up, loop, receive, dispatch);
+    int status = runner_start(
+        &(struct pool_options){
+            .concurrency = concurrency,
+            .registry = registry,
+            .up = &dispatch->up,
+            .counters = &dispatch->counters,
+        },
+        &dispatch->runner);
+    if (status < 0)
+        coro_submit_close(&dispatch->up);
+    return status;
+}
+
+int dispatch_wait_credit(struct dispatch *dispatch)
+{
+    if (dispatch_credit(dispatch) > 0)
+        return 0;
+    return coro_park(&dispatch->credit_waiters, CORO_NEVER);
+}
+
+void dispatch_add(struct dispatch *dispatch, struct dispatch_burst *burst,
+                  struct job *job)
+{
+    bool goes_back = dispatch->is_draining || dispatch_credit(dispatch) == 0;
+    dispatch->nheld++;
+    if (goes_back) {
+        settle_give_back(dispatch->settle, job);
+        return;
+    }
+    list_append(&dispatch->in_flight, &job->in_flight);
+    dispatch->nin_flight++;
+    job->message.node.next =
+        burst->newest ? &burst->newest->message.node : NULL;
+    burst->newest = job;
+    if (!burst->oldest)
+        burst->oldest = job;
+}
+
+void dispatch_refuse(struct dispatch *dispatch, struct job *job)
+{
+    dispatch->nheld++;
+    settle_dead(dispatch->settle, job);
+}
+
+void dispatch_send(struct dispatch *dispatch, struct dispatch_burst *burst)
+{
+    if (burst->newest)
+        runner_submit(dispatch->runner, burst->newest, burst->oldest);
+    *burst = (struct dispatch_burst){NULL, NULL};
+}
+
+/* The worker keeps the job that it was sent, in whatever state, so what is to
+ * be settled is a copy; the job itself is freed when it comes up. */
+static void settle_copy(struct dispatch *dispatch, struct job *job,
+                        void (*settle)(struct settle *, struct job *))
+{
+    leave_flight(dispatch, job);
+    struct job *copy =
+        job_new(job->queue, job->number, job->payload, job->payload_len);
+    if (!copy) {
+        const struct log_field fields[] = {
+            log_bytes("queue", job->queue->key, job->queue->key_len),
+            log_bytes("payload", job->payload, job->payload_len),
+        };
+        log_line(LOG_LEVEL_ERROR, NULL, fields, 2,
+                 "no memory to settle this job");
+        dispatch_settled(dispatch);
+        return;
+    }
+    if (settle == settle_dead)
+        interrupt(copy, "its handler did not end when it was cancelled");
+    settle(dispatch->settle, copy);
+}
+
+void dispatch_drain(struct dispatch *dispatch)
+{
+    dispatch->is_draining = true;
+    list_foreach_safe (link, &dispatch->in_flight) {
+        struct job *job = job_of(link);
+        if (job_revoke(job))
+            settle_copy(dispatch, job, settle_give_back);
+    }
+}
+
+size_t dispatch_give_up(struct dispatch *dispatch)
+{
+    size_t ngiven_up = 0;
+    list_foreach_safe (link, &dispatch->in_flight) {
+        settle_copy(dispatch, job_of(link), settle_dead);
+        ngiven_up++;
+    }
+    return ngiven_up;
+}
+
+int dispatch_wait_idle(struct dispatch *dispatch, int64_t deadline_ms)
+{
+    while (dispatch->nin_flight > 0) {
+        if (dispatch->is_hurried) {
+            dispatch->is_hurried = false;
+            return -EINTR;
+        }
+        int status = coro_park(&dispatch->idle_waiters, deadline_ms);
+        if (status < 0)
+            return status;
+    }
+    return 0;
+}
+
+void dispatch_hurry(struct dispatch *dispatch)
+{
+    dispatch->is_hurried = true;
+    while (coro_wake_first(&dispatch->idle_waiters, 0))
+        ;
+}
+
+void dispatch_cancel(struct dispatch *dispatch)
+{
+    runner_request(dispatch->runner, MESSAGE_CANCEL_ALL);
+}
+
+int dispatch_stop(struct dispatch *dispatch, int64_t deadline_ms)
+{
+    if (runner_request(dispatch->runner, MESSAGE_STOP) < 0)
+        return -ETIMEDOUT;
+    while (!dispatch->has_stopped)
+        if (coro_park(&dispatch->stop_waiters, deadline_ms) == -ETIMEDOUT)
+            return -ETIMEDOUT;
+    runner_join(dispatch->runner);
+    struct coro_submit_node *rest = coro_submit_close(&dispatch->up);
+    if (rest)
+        receive(dispatch, rest);
+    return 0;
+}

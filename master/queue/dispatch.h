@@ -1,0 +1,110 @@
+/*
+ * Dispatch: between the fetcher, the worker thread and settling.
+ *
+ *     fetch ── dispatch_add() ──▶ worker thread ──▶ done: freed
+ *                    ▲                           └─▶ failed …: settle
+ *                    └── credit: a place is free again
+ *
+ * It knows every job that this process holds. There are at most `concurrency`
+ * of them, and the credit is what is left: the fetcher takes no more than that,
+ * so whatever nobody here can start stays in Redis. A job keeps its place until
+ * it is done or settled.
+ */
+#ifndef MASTER_QUEUE_DISPATCH_H
+#define MASTER_QUEUE_DISPATCH_H
+
+#include "master/queue/settle.h"
+#include "worker/runner.h"
+
+struct dispatch {
+    struct coro_loop *loop;
+    struct runner *runner;
+    struct settle *settle;
+    struct counters counters; /* the worker's */
+    struct coro_submit up;
+    struct list in_flight; /* jobs that the worker has, oldest first */
+    size_t nin_flight;
+    size_t nheld; /* those, and what is being settled */
+    size_t concurrency;
+    bool is_draining; /* what comes now goes back */
+    bool is_hurried;
+    bool has_stopped; /* the worker thread is about to end */
+    struct list credit_waiters;
+    struct list idle_waiters;
+    struct list stop_waiters;
+};
+
+/**
+ * Starts the worker thread.
+ *
+ * @settle   will be given what has to be settled; started by the caller, with
+ *           dispatch_settled() and @dispatch as its callback.
+ *
+ * Returns 0 or a negative errno. Context: loop thread.
+ */
+int dispatch_start(struct dispatch *dispatch, struct coro_loop *loop,
+                   size_t concurrency, const struct registry *registry,
+                   struct settle *settle);
+
+/** How many more jobs may be taken. */
+static inline size_t dispatch_credit(const struct dispatch *dispatch)
+{
+    return dispatch->concurrency - dispatch->nheld;
+}
+
+/** Waits until there is credit. Returns 0 or -ECANCELED. Suspends. */
+int dispatch_wait_credit(struct dispatch *dispatch);
+
+/** Wakes who waits for credit, so that it looks at what has changed. */
+void dispatch_nudge(struct dispatch *dispatch);
+
+/* Jobs on their way to the worker: filled by dispatch_add(), sent as one. */
+struct dispatch_burst {
+    struct job *newest;
+    struct job *oldest;
+};
+
+/** Takes @job into @burst; with a credit of 0 or when draining: gives back. */
+void dispatch_add(struct dispatch *dispatch, struct dispatch_burst *burst,
+                  struct job *job);
+
+/** Sets @job aside without starting it; it carries its error. Takes @job. */
+void dispatch_refuse(struct dispatch *dispatch, struct job *job);
+
+/** Sends @burst to the worker and empties it. */
+void dispatch_send(struct dispatch *dispatch, struct dispatch_burst *burst);
+
+/** From now on starts nothing; gives back what was not started yet. */
+void dispatch_drain(struct dispatch *dispatch);
+
+/**
+ * Waits until the worker has no job that it started. Returns 0, -ETIMEDOUT,
+ * -EINTR after dispatch_hurry(), or -ECANCELED. Suspends.
+ */
+int dispatch_wait_idle(struct dispatch *dispatch, int64_t deadline_ms);
+
+/** Ends a dispatch_wait_idle(), now and once in the future. */
+void dispatch_hurry(struct dispatch *dispatch);
+
+/** Asks the worker to cancel the jobs that run. */
+void dispatch_cancel(struct dispatch *dispatch);
+
+/**
+ * Sets aside what the worker still has, as interrupted, without its consent.
+ * Returns how many jobs that were.
+ */
+size_t dispatch_give_up(struct dispatch *dispatch);
+
+/**
+ * Asks the worker thread to end, and waits for that.
+ *
+ * Returns 0 when it has ended and everything is freed, or -ETIMEDOUT: then the
+ * thread is still in a handler, and @dispatch must stay as it is until the
+ * process ends. Context: coroutine on the loop thread. Suspends.
+ */
+int dispatch_stop(struct dispatch *dispatch, int64_t deadline_ms);
+
+/** The settle callback: one job less is held. @argument is the dispatch. */
+void dispatch_settled(void *argument);
+
+#endif

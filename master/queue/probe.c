@@ -1,0 +1,79 @@
+#include "master/queue/probe.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "worker/log.h"
+
+/* Copies the value of `name:` in @info to @value; empty when it is not there. */
+static void find(const char *info, const char *name, char *value, size_t size)
+{
+    value[0] = '\0';
+    size_t name_len = strlen(name);
+    for (const char *line = info; line && *line;) {
+        if (strncmp(line, name, name_len) == 0 && line[name_len] == ':') {
+            const char *text = line + name_len + 1;
+            snprintf(value, size, "%.*s", (int)strcspn(text, "\r\n"), text);
+            return;
+        }
+        line = strchr(line, '\n');
+        if (line)
+            line++;
+    }
+}
+
+static bool is_one(const char *info, const char *name)
+{
+    char value[8];
+    find(info, name, value, sizeof value);
+    return strcmp(value, "1") == 0;
+}
+
+static void read_info(const char *info, struct probe *probe)
+{
+    char version[32], mode[16], snapshots[16];
+    find(info, "valkey_version", version, sizeof version);
+    bool is_valkey = version[0] != '\0';
+    if (!is_valkey)
+        find(info, "redis_version", version, sizeof version);
+    if (version[0])
+        snprintf(probe->version, sizeof probe->version, "%s %s",
+                 is_valkey ? "Valkey" : "Redis", version);
+    find(info, "redis_mode", mode, sizeof mode);
+    probe->is_cluster =
+        is_one(info, "cluster_enabled") || strcmp(mode, "cluster") == 0;
+    find(info, "aof_enabled", snapshots, sizeof snapshots);
+    probe->snapshots_only = strcmp(snapshots, "0") == 0;
+    find(info, "maxmemory_policy", probe->eviction, sizeof probe->eviction);
+    if (strcmp(probe->eviction, "noeviction") == 0)
+        probe->eviction[0] = '\0';
+}
+
+int probe_server(struct coro_redis *redis, int64_t deadline_ms,
+                 struct probe *ret_probe)
+{
+    *ret_probe = (struct probe){.version = ""};
+    struct coro_redis_reply *reply;
+    int status =
+        coro_redis_call(redis, 1, CORO_REDIS_ARGS("INFO"), deadline_ms, &reply);
+    if (status < 0)
+        return status;
+    if (coro_redis_reply_type(reply) == CORO_REDIS_STRING)
+        read_info(coro_redis_reply_text(reply, NULL), ret_probe);
+    coro_redis_reply_free(reply);
+    return 0;
+}
+
+void probe_warn(const struct probe *probe)
+{
+    if (probe->snapshots_only)
+        log_line(LOG_LEVEL_WARN, "redis", NULL, 0,
+                 "the server keeps no append-only file (appendonly no): when "
+                 "it restarts, jobs since its last snapshot are lost, and "
+                 "jobs already run may come back");
+    if (probe->eviction[0])
+        log_line(LOG_LEVEL_WARN, "redis", NULL, 0,
+                 "the server may throw jobs away when its memory is full "
+                 "(maxmemory-policy %s); set it to noeviction",
+                 probe->eviction);
+}

@@ -1,0 +1,32 @@
+/*
+ * A look at the server before work begins: is it one that we can work with, and
+ * does its configuration keep jobs?
+ */
+#ifndef MASTER_QUEUE_PROBE_H
+#define MASTER_QUEUE_PROBE_H
+
+#include <stddef.h>
+
+#include "coro/io/redis.h"
+
+struct probe {
+    char version[48]; /* "Redis 7.0.15", "Valkey 8.0.1"; empty: not told */
+    bool is_cluster;
+    bool snapshots_only; /* a restart goes back to the last snapshot */
+    char eviction[32];   /* a policy that may throw jobs away; else empty */
+};
+
+/**
+ * Asks the server about itself. What it does not tell (old, or not allowed to)
+ * is left out.
+ *
+ * Returns 0 or a negative errno of coro_redis_call(). Context: coroutine on the
+ * loop thread. Suspends; a cancellation point.
+ */
+int probe_server(struct coro_redis *redis, int64_t deadline_ms,
+                 struct probe *ret_probe);
+
+/** Logs a warning for each thing that may lose jobs. Does not suspend. */
+void probe_warn(const struct probe *probe);
+
+#endif

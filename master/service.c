@@ -1,0 +1,356 @@
+#include "master/service.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coro/base/clock.h"
+#include "master/process/notify.h"
+#include "master/queue/fetch_mode.h"
+#include "master/queue/probe.h"
+#include "master/service_internal.h"
+#include "worker/log.h"
+
+#define PROBE_MS 10000
+
+/* --- signals -------------------------------------------------------------- */
+
+static void ask_to_stop(struct service *service, const char *name)
+{
+    if (!coro_future_is_done(&service->stop_asked)) {
+        log_line(LOG_LEVEL_INFO, NULL, NULL, 0, "%s received", name);
+        coro_future_set(&service->stop_asked, 0, NULL);
+        coro_future_set(&service->first_contact, -ECANCELED, NULL);
+        return;
+    }
+    log_line(LOG_LEVEL_INFO, NULL, NULL, 0,
+             "%s received again: not waiting for jobs any longer", name);
+    service->drain_deadline_ms = coro_now_ms();
+    if (service->has_dispatch)
+        dispatch_hurry(&service->dispatch);
+}
+
+static void go_quiet(struct service *service)
+{
+    if (service->phase != SERVICE_PHASE_RUNNING)
+        return;
+    service->phase = SERVICE_PHASE_QUIET;
+    service->fetch.is_quiet = true;
+    dispatch_nudge(&service->dispatch);
+    log_line(LOG_LEVEL_INFO, NULL, NULL, 0,
+             "quiet: taking no more jobs, running ones go on");
+    notify("STATUS=Quiet: taking no more jobs");
+}
+
+static void dump_task(struct coro_task *task, void *argument)
+{
+    int64_t now_ms = *(int64_t *)argument;
+    const struct log_field fields[] = {
+        log_int("task", (int64_t)coro_task_id(task)),
+        log_seconds("age", (now_ms - coro_task_since_ms(task)) * 1000),
+    };
+    log_line(LOG_LEVEL_INFO, "master", fields, 2, "task '%s' waits",
+             coro_task_name(task));
+}
+
+static void dump(struct service *service)
+{
+    int64_t now_ms = coro_now_ms();
+    coro_loop_each_task(service->loop, dump_task, &now_ms);
+    if (!service->has_dispatch || service->phase == SERVICE_PHASE_ENDED)
+        return;
+    log_line(LOG_LEVEL_INFO, "master", NULL, 0,
+             "%zu jobs with the worker, %zu being settled, credit for %zu",
+             service->dispatch.nin_flight, service->settle.npending,
+             dispatch_credit(&service->dispatch));
+    runner_request(service->dispatch.runner, MESSAGE_DUMP);
+}
+
+static void on_signal(void *argument, int number)
+{
+    struct service *service = argument;
+    switch (number) {
+    case SIGTERM:
+        ask_to_stop(service, "SIGTERM");
+        break;
+    case SIGINT:
+        ask_to_stop(service, "SIGINT");
+        break;
+    case SIGTSTP:
+        go_quiet(service);
+        break;
+    case SIGUSR2:
+    case SIGTTIN:
+        dump(service);
+        break;
+    case SIGHUP:
+        log_line(LOG_LEVEL_INFO, NULL, NULL, 0,
+                 "SIGHUP: there is no configuration file to read again");
+        break;
+    default:
+        break;
+    }
+}
+
+/* --- the connections ------------------------------------------------------ */
+
+/* One line when Redis goes away, one when the reason changes, one when it is
+ * back; whatever number of attempts lies between. */
+static void on_commands(void *argument, const struct coro_redis_event *event)
+{
+    struct service *service = argument;
+    if (event->state == CORO_REDIS_UP) {
+        if (service->last_reason[0] &&
+            service->phase != SERVICE_PHASE_STARTING)
+            log_line(LOG_LEVEL_INFO, "redis", NULL, 0, "connected to %s",
+                     service->url);
+        service->last_reason[0] = '\0';
+        coro_future_set(&service->first_contact, 0, NULL);
+        return;
+    }
+    bool is_news = strcmp(service->last_reason, event->reason) != 0;
+    if (is_news && !coro_future_is_done(&service->stop_asked)) {
+        snprintf(service->last_reason, sizeof service->last_reason, "%s",
+                 event->reason);
+        log_line(LOG_LEVEL_WARN, "redis", NULL, 0,
+                 "%s: %s; trying again until it answers", service->url,
+                 event->reason);
+    }
+    if (event->refused_us)
+        coro_future_set(&service->first_contact, -EACCES, NULL);
+    else if (service->options->wait_redis_ms == 0)
+        coro_future_set(&service->first_contact, -ECONNREFUSED, NULL);
+}
+
+static int connect_redis(struct service *service)
+{
+    struct coro_redis_options options = {
+        .address = &service->options->redis,
+        .client_name = service->identity,
+        .on_event = on_commands,
+        .argument = service,
+    };
+    int status = coro_redis_start(service->loop, &options, &service->commands);
+    if (status < 0)
+        return status;
+    options.after = service->commands;
+    options.on_event = NULL;
+    return coro_redis_start(service->loop, &options, &service->blocking);
+}
+
+/* --- starting ------------------------------------------------------------- */
+
+static void fail(struct service *service, enum service_end end,
+                 const char *what, const char *why)
+{
+    service->result.end = end;
+    log_line(LOG_LEVEL_ERROR, NULL, NULL, 0, "%s: %s", what, why);
+}
+
+/* Waits for the first answer of Redis. Returns false when there is no use in
+ * going on. */
+static bool make_contact(struct service *service)
+{
+    int64_t wait_ms = service->options->wait_redis_ms;
+    int64_t deadline_ms = wait_ms == 0 || wait_ms == CORO_NEVER
+                              ? CORO_NEVER
+                              : coro_after(wait_ms);
+    int status = coro_future_wait(&service->first_contact, deadline_ms);
+    if (status == 0)
+        status = coro_future_status(&service->first_contact);
+    if (status == 0)
+        return true;
+    if (coro_future_is_done(&service->stop_asked))
+        return false;
+    const char *why = coro_redis_reason(service->commands);
+    if (status == -EACCES)
+        fail(service, SERVICE_END_REFUSED, "Redis refuses us", why);
+    else
+        fail(service, SERVICE_END_UNREACHABLE,
+             "no Redis within the time of --wait-redis", why);
+    return false;
+}
+
+static bool look_at_server(struct service *service)
+{
+    struct probe probe;
+    int status = probe_server(service->commands, coro_after(PROBE_MS), &probe);
+    if (status < 0)
+        return true; /* it went away again: nothing is known against it */
+    if (probe.is_cluster) {
+        fail(service, SERVICE_END_REFUSED, "Redis Cluster is not supported",
+             "give the address of a server that is not part of a cluster");
+        return false;
+    }
+    log_line(LOG_LEVEL_INFO, "redis", NULL, 0, "connected to %s%s%s",
+             service->url, probe.version[0] ? ", " : "", probe.version);
+    probe_warn(&probe);
+    return true;
+}
+
+static int make_queues(struct service *service)
+{
+    const struct options_queues *given = &service->options->queues;
+    service->queues = calloc(given->count, sizeof *service->queues);
+    if (!service->queues)
+        return -ENOMEM;
+    for (size_t i = 0; i < given->count; i++)
+        service->queues[i] = (struct job_queue){
+            .key = given->items[i].key,
+            .key_len = strlen(given->items[i].key),
+            .weight = given->items[i].weight,
+        };
+    return 0;
+}
+
+static int start_work(struct service *service)
+{
+    int status =
+        settle_start(&service->settle, &service->tasks, service->commands,
+                     service->identity, dispatch_settled, &service->dispatch);
+    if (status < 0)
+        return status;
+    status = dispatch_start(&service->dispatch, service->loop,
+                            service->options->concurrency, service->registry,
+                            &service->settle);
+    if (status < 0)
+        return status;
+    service->has_dispatch = true;
+    status = make_queues(service);
+    if (status < 0)
+        return status;
+    status =
+        fetch_init(&service->fetch,
+                   &(struct fetch_options){
+                       .queues = service->queues,
+                       .nqueues = service->options->queues.count,
+                       .mode = &fetch_at_most_once,
+                       .commands = service->commands,
+                       .blocking = service->blocking,
+                       .dispatch = &service->dispatch,
+                       .max_payload_bytes = service->options->max_payload_bytes,
+                   });
+    if (status < 0)
+        return status;
+    service->has_fetch = true;
+    return fetch_start(&service->fetch, &service->tasks);
+}
+
+static void tell_ready(struct service *service)
+{
+    char queues[200];
+    size_t used = 0;
+    for (size_t i = 0; i < service->options->queues.count; i++)
+        if (used < sizeof queues)
+            used += (size_t)snprintf(queues + used, sizeof queues - used,
+                                     "%s%s", i ? ", " : "",
+                                     service->options->queues.items[i].key);
+    log_line(LOG_LEVEL_INFO, NULL, NULL, 0,
+             "ready: up to %zu jobs at once from %s (%s, %s)",
+             (size_t)service->options->concurrency, queues,
+             service->fetch.mode->name, service->identity);
+    notify("READY=1\nSTATUS=Running");
+}
+
+/* --- from beginning to end ------------------------------------------------ */
+
+static void run_until_asked(struct service *service)
+{
+    if (!make_contact(service) || !look_at_server(service))
+        return;
+    int status = start_work(service);
+    if (status < 0) {
+        fail(service, SERVICE_END_FAILED, "can't start the worker",
+             strerror(-status));
+    } else {
+        service->phase = SERVICE_PHASE_RUNNING;
+        tell_ready(service);
+        coro_future_wait(&service->stop_asked, CORO_NEVER);
+    }
+    service_stop(service);
+}
+
+static int service_main(void *argument)
+{
+    struct service *service = argument;
+    int status =
+        signals_start(&service->signals, &service->tasks, on_signal, service);
+    if (status == 0)
+        status = connect_redis(service);
+    if (status == -EOPNOTSUPP)
+        fail(service, SERVICE_END_REFUSED, "rediss:// can't be used",
+             "TLS to Redis is not supported in this build");
+    else if (status < 0)
+        fail(service, SERVICE_END_FAILED, "can't start", strerror(-status));
+    else
+        run_until_asked(service);
+    coro_group_close(&service->tasks);
+    signals_stop(&service->signals);
+    coro_redis_stop(service->blocking);
+    coro_redis_stop(service->commands);
+    return 0;
+}
+
+static void end_turn(struct coro_source *source)
+{
+    (void)source;
+    log_flush();
+}
+
+static int run_loop(struct service *service)
+{
+    int status = coro_loop_new(NULL, &service->loop);
+    if (status < 0)
+        return status;
+    coro_group_init(&service->tasks, service->loop);
+    coro_future_init(&service->first_contact);
+    coro_future_init(&service->stop_asked);
+    service->log.flush = end_turn;
+    coro_loop_add_source(service->loop, &service->log);
+    struct coro_task *task;
+    status = coro_spawn(
+        service->loop, service_main, service,
+        &(struct coro_spawn_options){.name = "service", .large_stack = true},
+        &task);
+    if (status == 0) {
+        coro_loop_run_until_complete(service->loop, task, NULL);
+        coro_task_unref(task);
+    }
+    /* A thread that is stuck in a handler may still wake this loop. */
+    if (!service->result.is_thread_stuck) {
+        coro_loop_free(service->loop);
+        if (service->has_fetch)
+            fetch_release(&service->fetch);
+        free(service->queues);
+    }
+    return status;
+}
+
+struct service_result service_run(const struct service_options *options)
+{
+    struct service_result result = {.end = SERVICE_END_FAILED};
+    struct service *service =
+        aligned_alloc(64, (sizeof *service + 63) / 64 * 64);
+    if (!service) {
+        log_line(LOG_LEVEL_ERROR, NULL, NULL, 0, "no memory to start");
+        return result;
+    }
+    *service = (struct service){
+        .options = options->options,
+        .registry = options->registry,
+        .signals = {.fd = -1},
+    };
+    coro_redis_address_describe(&options->options->redis, service->url,
+                                sizeof service->url);
+    int status = identity_make(service->identity);
+    if (status == 0)
+        status = run_loop(service);
+    if (status < 0)
+        fail(service, SERVICE_END_FAILED, "can't start", strerror(-status));
+    result = service->result;
+    if (!result.is_thread_stuck)
+        free(service);
+    return result;
+}

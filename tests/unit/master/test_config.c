@@ -1,0 +1,281 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "coro/base/clock.h"
+#include "master/config.h"
+#include "tests/unit/master/parse_options.h"
+
+static void a_bad_number_is_refused_with_its_bounds(void **state)
+{
+    (void)state;
+    const char *text = "--concurrency: found '%s', expected a whole number "
+                       "from 1 to 1000000";
+    const char *const values[] = {"abc", "0", "1000001", "-1", "1e3", "", " 1"};
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        char argument[64];
+        snprintf(argument, sizeof(argument), "--concurrency=%s", values[i]);
+        assert_int_equal(parse(argument), -EINVAL);
+        const char *quoted = strchr(parsed.error.message, '\'');
+        assert_non_null(quoted);
+        assert_int_equal(strncmp(quoted + 1, values[i], strlen(values[i])), 0);
+        assert_non_null(strstr(parsed.error.message, strchr(text, ',')));
+    }
+}
+
+static void what_was_found_is_quoted_harmlessly(void **state)
+{
+    (void)state;
+    assert_complains("--concurrency: found '1?[31m?2', expected a whole number "
+                     "from 1 to 1000000",
+                     "--concurrency=1\033[31m\n2");
+    char argument[500] = "--concurrency=";
+    memset(argument + 14, '9', sizeof(argument) - 15);
+    assert_int_equal(parse(argument), -EINVAL);
+    assert_non_null(strstr(parsed.error.message, "999...'"));
+    assert_true(strlen(parsed.error.message) < 200);
+}
+
+static void durations_are_read(void **state)
+{
+    (void)state;
+    assert_parses("--shutdown-timeout=250ms", "--wait-redis=0");
+    assert_int_equal(parsed.options.shutdown_timeout_ms, 250);
+    assert_int_equal(parsed.options.wait_redis_ms, 0);
+    assert_string_equal(described("shutdown-timeout"), "250ms");
+    assert_string_equal(described("wait-redis"), "0");
+    assert_parses("--wait-redis=90", "--shutdown-timeout=48h");
+    assert_string_equal(described("wait-redis"), "90s");
+    assert_string_equal(described("shutdown-timeout"), "2d");
+}
+
+static void only_waiting_for_redis_may_last_forever(void **state)
+{
+    (void)state;
+    assert_parses("--wait-redis=forever");
+    assert_true(parsed.options.wait_redis_ms == CORO_NEVER);
+    assert_complains("--shutdown-timeout: found 'forever', expected a duration "
+                     "such as 250ms, 2s, 5m or 1h, at most 365d",
+                     "--shutdown-timeout=forever");
+    assert_complains("--wait-redis: found 'ever', expected a duration such as "
+                     "250ms, 2s, 5m or 1h, or 'forever'",
+                     "--wait-redis=ever");
+}
+
+static void sizes_are_read_within_bounds(void **state)
+{
+    (void)state;
+    assert_parses("--max-payload=512M");
+    assert_int_equal(parsed.options.max_payload_bytes, 512 * 1024 * 1024);
+    assert_string_equal(described("max-payload"), "512MiB");
+    assert_parses("--max-payload=1000");
+    assert_string_equal(described("max-payload"), "1000");
+    assert_complains("--max-payload: found '513M', expected a size such as "
+                     "8388608 or 16MiB, from 1 to 512MiB",
+                     "--max-payload=513M");
+}
+
+static void words_are_read(void **state)
+{
+    (void)state;
+    assert_parses("--log-level=error", "--log-format=json",
+                  "--delivery=at-most-once");
+    assert_int_equal(parsed.options.log_level, OPTIONS_LOG_LEVEL_ERROR);
+    assert_int_equal(parsed.options.log_format, OPTIONS_LOG_FORMAT_JSON);
+    assert_string_equal(described("log-level"), "error");
+}
+
+static void an_unknown_word_is_refused_with_the_nearest(void **state)
+{
+    (void)state;
+    assert_complains("--log-level: found 'inof', expected 'debug', 'info', "
+                     "'warn' or 'error'; did you mean 'info'?",
+                     "--log-level=inof");
+    assert_complains(
+        "--delivery: found 'at-least-once', expected 'at-most-once'",
+        "--delivery=at-least-once");
+}
+
+static void queues_keep_their_order(void **state)
+{
+    (void)state;
+    assert_parses("--queue", "b", "--queue=a", "--queue", "queue:c");
+    assert_int_equal(parsed.options.queues.count, 3);
+    assert_string_equal(parsed.options.queues.items[2].key, "queue:c");
+    assert_string_equal(described("queue"), "b,a,queue:c");
+}
+
+static void queues_may_have_weights(void **state)
+{
+    (void)state;
+    assert_parses("--queue=a=1000", "--queue", "b=c=1");
+    assert_int_equal(parsed.options.queues.items[0].weight, 1000);
+    assert_string_equal(parsed.options.queues.items[1].key, "b=c");
+    assert_int_equal(parsed.options.queues.items[1].weight, 1);
+    assert_string_equal(described("queue"), "a=1000,b=c=1");
+}
+
+static void a_bad_weight_is_refused(void **state)
+{
+    (void)state;
+    const char *const values[] = {"a=0", "a=1001", "a=", "a=b", "=1", ""};
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        assert_int_equal(parse("--queue", values[i]), -EINVAL);
+        assert_non_null(strstr(parsed.error.message, "from 1 to 1000"));
+    }
+}
+
+static void weighted_and_unweighted_queues_do_not_mix(void **state)
+{
+    (void)state;
+    assert_complains("--queue: found 'b=1', expected no weight, as the queues "
+                     "before it have none",
+                     "--queue=a", "--queue=b=1");
+    assert_complains("--queue: found 'b', expected KEY=WEIGHT, as the queues "
+                     "before it have weights",
+                     "--queue=a=1", "--queue=b");
+}
+
+static void a_queue_may_not_be_twice(void **state)
+{
+    (void)state;
+    assert_complains("--queue: found 'a', expected each queue only once",
+                     "--queue=a", "--queue=b", "--queue=a");
+    assert_complains("--queue: found 'a=2', expected each queue only once",
+                     "--queue=a=1", "--queue=a=2");
+}
+
+static void assert_handler(const char *text, const char *class_name,
+                           const char *spec)
+{
+    assert_parses("--handler", text);
+    assert_int_equal(parsed.options.handlers.count, 1);
+    const struct options_handler *handler = parsed.options.handlers.items;
+    assert_string_equal(handler->spec, spec);
+    assert_int_equal(!handler->class_name, !class_name);
+    if (class_name)
+        assert_string_equal(handler->class_name, class_name);
+}
+
+static void a_class_is_split_from_its_handler(void **state)
+{
+    (void)state;
+    assert_handler("Mail=noop", "Mail", "noop");
+    assert_handler("App::Mail_2::Job=noop", "App::Mail_2::Job", "noop");
+    assert_handler("A=http://x/?a=b", "A", "http://x/?a=b");
+    assert_handler("A=b=c", "A", "b=c");
+}
+
+static void an_equals_sign_may_belong_to_the_handler(void **state)
+{
+    (void)state;
+    const char *const specs[] = {
+        "noop",          "http://x/?a=b",  "exec:/bin/env A=b",
+        "exec:a=b",      "A:::b=c",        "::a=b",
+        "a::=b",         "unix:/s:/p?a=b", "a-b=c",
+        "plugin:./a.so",
+    };
+    for (size_t i = 0; i < sizeof(specs) / sizeof(specs[0]); i++)
+        assert_handler(specs[i], NULL, specs[i]);
+}
+
+static void an_empty_handler_is_refused(void **state)
+{
+    (void)state;
+    assert_complains("--handler: found '', expected [CLASS=]SPEC",
+                     "--handler=");
+    assert_complains("--handler: found 'A=', expected [CLASS=]SPEC",
+                     "--handler=A=");
+    assert_complains("--handler: found '=', expected [CLASS=]SPEC",
+                     "--handler==noop");
+}
+
+static void a_class_may_not_be_twice(void **state)
+{
+    (void)state;
+    assert_complains("--handler: found two handlers for class A, expected one",
+                     "--handler=A=noop", "--handler=noop", "--handler=A=sleep");
+    assert_complains(
+        "--handler: found two handlers without a class, expected one",
+        "--handler=noop", "--handler=sleep");
+}
+
+static void a_switch_needs_no_value_and_takes_none_that_follows(void **state)
+{
+    (void)state;
+    assert_parses("--embedded-redis", "x");
+    assert_true(parsed.options.embedded_redis.on);
+    assert_null(parsed.options.embedded_redis.text);
+    assert_int_equal(parsed.options.narguments, 1);
+    assert_string_equal(described("embedded-redis"), "yes");
+}
+
+static void a_switch_may_have_a_value(void **state)
+{
+    (void)state;
+    assert_parses("--embedded-redis=/var/lib/x");
+    assert_true(parsed.options.embedded_redis.on);
+    assert_string_equal(parsed.options.embedded_redis.text, "/var/lib/x");
+    assert_string_equal(described("embedded-redis"), "/var/lib/x");
+    assert_complains("--embedded-redis: found '', expected DIR",
+                     "--embedded-redis=");
+}
+
+static void a_switch_can_be_turned_off_again(void **state)
+{
+    (void)state;
+    setenv("CORQ_EMBEDDED_REDIS", "1", 1);
+    assert_int_equal(parse_none(), 0);
+    assert_true(parsed.options.embedded_redis.on);
+    assert_parses("--embedded-redis=no");
+    assert_false(parsed.options.embedded_redis.on);
+}
+
+static void a_bad_url_is_refused_without_its_password(void **state)
+{
+    (void)state;
+    assert_complains("--redis: found the database 'x', expected a whole number "
+                     "from 0 to 2147483647",
+                     "--redis=redis://:hunter2@h/x");
+    assert_int_equal(parse("--redis", "redis://:hunter2"), -EINVAL);
+    assert_null(strstr(parsed.error.message, "hunter2"));
+    assert_null(strstr(parsed.argv[1], "hunter2"));
+}
+
+static void a_description_masks_credentials(void **state)
+{
+    (void)state;
+    assert_parses("--redis=redis://ann:hunter2@h", "--handler",
+                  "http://ann:hunter2@h/x", "--handler=A=exec:/a http://b c@d");
+    assert_string_equal(described("redis"), "redis://ann:***@h:6379/0");
+    assert_string_equal(described("handler"),
+                        "http://***@h/x,A=exec:/a http://b c@d");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_bad_number_is_refused_with_its_bounds),
+        TEST(what_was_found_is_quoted_harmlessly),
+        TEST(durations_are_read),
+        TEST(only_waiting_for_redis_may_last_forever),
+        TEST(sizes_are_read_within_bounds),
+        TEST(words_are_read),
+        TEST(an_unknown_word_is_refused_with_the_nearest),
+        TEST(queues_keep_their_order),
+        TEST(queues_may_have_weights),
+        TEST(a_bad_weight_is_refused),
+        TEST(weighted_and_unweighted_queues_do_not_mix),
+        TEST(a_queue_may_not_be_twice),
+        TEST(a_class_is_split_from_its_handler),
+        TEST(an_equals_sign_may_belong_to_the_handler),
+        TEST(an_empty_handler_is_refused),
+        TEST(a_class_may_not_be_twice),
+        TEST(a_switch_needs_no_value_and_takes_none_that_follows),
+        TEST(a_switch_may_have_a_value),
+        TEST(a_switch_can_be_turned_off_again),
+        TEST(a_bad_url_is_refused_without_its_password),
+        TEST(a_description_masks_credentials),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

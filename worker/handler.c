@@ -1,0 +1,159 @@
+#include "worker/handler.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coro/base/buf.h"
+#include "coro/base/nearest.h"
+#include "worker/handlers/handlers.h"
+
+/* How much of a class name is looked at and shown. */
+#define CLASS_MAX_BYTES 256
+
+struct binding {
+    struct binding *next;
+    const struct handler_kind *kind;
+    char class_name[];
+};
+
+struct registry {
+    const struct handler_kind *raw; /* NULL: raw jobs are not taken */
+    struct binding *bindings;       /* by class; few, so a list */
+};
+
+static const struct handler_kind *const kinds[] = {
+    &handler_noop,
+    &handler_sleep,
+};
+
+#define NKINDS (sizeof kinds / sizeof *kinds)
+
+struct registry *registry_new(void)
+{
+    return calloc(1, sizeof(struct registry));
+}
+
+void registry_free(struct registry *registry)
+{
+    if (!registry)
+        return;
+    while (registry->bindings) {
+        struct binding *binding = registry->bindings;
+        registry->bindings = binding->next;
+        free(binding);
+    }
+    free(registry);
+}
+
+static const struct handler_kind *find_kind(const char *spec, char *why,
+                                            size_t why_size)
+{
+    const char *names[NKINDS];
+    for (size_t i = 0; i < NKINDS; i++) {
+        if (strcmp(spec, kinds[i]->name) == 0)
+            return kinds[i];
+        names[i] = kinds[i]->name;
+    }
+    const char *near = coro_nearest(spec, names, NKINDS);
+    snprintf(why, why_size,
+             "found '%.100s', expected one of: noop, sleep%s%s%s", spec,
+             near ? "; did you mean '" : "", near ? near : "",
+             near ? "'?" : "");
+    return NULL;
+}
+
+int registry_bind(struct registry *registry, const char *class_name,
+                  const char *spec, char *why, size_t why_size)
+{
+    const struct handler_kind *kind = find_kind(spec, why, why_size);
+    if (!kind)
+        return -EINVAL;
+    if (!class_name) {
+        registry->raw = kind;
+        return 0;
+    }
+    size_t size = strlen(class_name) + 1;
+    struct binding *binding = malloc(sizeof *binding + size);
+    if (!binding)
+        return -ENOMEM;
+    memcpy(binding->class_name, class_name, size);
+    binding->kind = kind;
+    binding->next = registry->bindings;
+    registry->bindings = binding;
+    return 0;
+}
+
+static const struct handler_kind *find_bound(const struct registry *registry,
+                                             const char *name, size_t len)
+{
+    for (const struct binding *b = registry->bindings; b; b = b->next)
+        if (strlen(b->class_name) == len &&
+            memcmp(b->class_name, name, len) == 0)
+            return b->kind;
+    return NULL;
+}
+
+/* "A, B" in the order in which they were bound; cut where it gets long. */
+static void list_classes(const struct registry *registry, struct coro_buf *out)
+{
+    for (const struct binding *b = registry->bindings; b; b = b->next) {
+        if (out->len > 0)
+            coro_buf_append_string(out, ", ");
+        coro_buf_append_string(out, b->class_name);
+    }
+    if (out->len == 0)
+        coro_buf_append_string(out, "none");
+}
+
+static enum job_outcome refuse_class(const struct registry *registry,
+                                     struct job *job, const char *name,
+                                     size_t len)
+{
+    struct coro_buf classes;
+    coro_buf_init(&classes, 1000);
+    list_classes(registry, &classes);
+    enum job_outcome outcome = job_fail(
+        job, "NoHandler", "no handler for class '%.*s'; classes with one: %s",
+        (int)len, name,
+        classes.data ? classes.data : "(no memory to list them)");
+    coro_buf_release(&classes);
+    return outcome;
+}
+
+static enum job_outcome run_described(const struct registry *registry,
+                                      struct job *job,
+                                      const struct scan_result *scan)
+{
+    struct coro_buf name;
+    coro_buf_init(&name, CLASS_MAX_BYTES);
+    if (scan_string_decode(scan->class, &name) < 0) {
+        coro_buf_release(&name);
+        return job_fail(job, "NoHandler", "the class is longer than %d bytes",
+                        CLASS_MAX_BYTES);
+    }
+    const struct handler_kind *kind = find_bound(registry, name.data, name.len);
+    enum job_outcome outcome = JOB_OUTCOME_NONE;
+    if (!kind)
+        outcome =
+            refuse_class(registry, job, name.data ? name.data : "", name.len);
+    coro_buf_release(&name);
+    if (!kind)
+        return outcome;
+    return kind->run(
+        &(struct handler_call){job, scan->first_arg.at, scan->first_arg.len});
+}
+
+enum job_outcome registry_run(const struct registry *registry, struct job *job)
+{
+    struct scan_result scan;
+    if (scan_job(job->payload, job->payload_len, &scan) == 0)
+        return run_described(registry, job, &scan);
+    if (!registry->raw)
+        return job_fail(job, "NoHandler",
+                        "the payload is not a job with a class, and there is "
+                        "no default handler");
+    return registry->raw->run(
+        &(struct handler_call){job, job->payload, job->payload_len});
+}

@@ -1,0 +1,212 @@
+#include "worker/pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "coro/base/clock.h"
+#include "coro/base/ensure.h"
+#include "worker/log.h"
+
+/* So many coroutines are started before others get a turn. */
+#define START_BATCH 256
+
+struct pool_slot {
+    struct pool *pool;
+    struct coro_task *task; /* NULL: not started, or ended */
+    struct job *job;        /* NULL: waiting for one */
+    int64_t since_ms;
+};
+
+static void send_up(struct pool *pool, struct job *job)
+{
+    struct coro_submit_node *node = &job->message.node;
+    job->message.kind = MESSAGE_OUTCOME;
+    node->next = pool->newest;
+    pool->newest = node;
+    if (!pool->oldest)
+        pool->oldest = node;
+}
+
+/* The master outlives us, or has given these jobs up already. */
+static void drop_outbox(struct coro_submit_node *node)
+{
+    while (node) {
+        struct coro_submit_node *next = node->next;
+        job_free(list_entry(node, struct job, message.node));
+        node = next;
+    }
+}
+
+static void flush_outbox(struct coro_source *source)
+{
+    struct pool *pool = list_entry(source, struct pool, outbox);
+    if (!pool->newest)
+        return;
+    struct coro_submit_node *newest = pool->newest;
+    struct coro_submit_node *oldest = pool->oldest;
+    pool->newest = NULL;
+    pool->oldest = NULL;
+    if (coro_submit_push_chain(pool->options.up, newest, oldest) < 0)
+        drop_outbox(newest);
+}
+
+static void count(struct counters *counters, enum job_outcome outcome)
+{
+    switch (outcome) {
+    case JOB_OUTCOME_DONE:
+        counter_add(&counters->done);
+        break;
+    case JOB_OUTCOME_FAILED:
+        counter_add(&counters->failed);
+        break;
+    case JOB_OUTCOME_INTERRUPTED:
+        counter_add(&counters->interrupted);
+        break;
+    case JOB_OUTCOME_NONE:
+        break;
+    }
+}
+
+static void run_job(struct pool_slot *slot, struct job *job)
+{
+    struct pool *pool = slot->pool;
+    if (job_start(job)) {
+        counter_add(&pool->options.counters->started);
+        slot->job = job;
+        slot->since_ms = coro_task_since_ms(slot->task);
+        job->outcome = registry_run(pool->options.registry, job);
+        slot->job = NULL;
+        count(pool->options.counters, job->outcome);
+    }
+    send_up(pool, job);
+}
+
+static int work(void *argument)
+{
+    struct pool_slot *slot = argument;
+    struct pool *pool = slot->pool;
+    slot->task = coro_task_current();
+    while (!pool->is_stopping) {
+        void *job;
+        if (coro_queue_get(&pool->jobs, CORO_NEVER, &job) < 0)
+            continue;
+        run_job(slot, job);
+        /* A cancellation was meant for the job, not for the next one. */
+        if (!pool->is_stopping)
+            coro_task_uncancel(slot->task);
+    }
+    slot->task = NULL;
+    return 0;
+}
+
+static int start_all(void *argument)
+{
+    struct pool *pool = argument;
+    static const struct coro_spawn_options options = {.name = "worker"};
+    while (pool->nslots < pool->options.concurrency && !pool->is_stopping) {
+        struct pool_slot *slot = &pool->slots[pool->nslots];
+        slot->pool = pool;
+        int status = coro_group_spawn(&pool->group, work, slot, &options);
+        if (status < 0)
+            coro_sleep(10);
+        else if (++pool->nslots % START_BATCH == 0)
+            coro_relax();
+    }
+    return 0;
+}
+
+int pool_init(struct pool *pool, struct coro_loop *loop,
+              const struct pool_options *options)
+{
+    *pool = (struct pool){.options = *options, .loop = loop};
+    coro_group_init(&pool->group, loop);
+    pool->slots = calloc(options->concurrency, sizeof *pool->slots);
+    if (!pool->slots)
+        return -ENOMEM;
+    int status = coro_queue_init(&pool->jobs, options->concurrency);
+    if (status < 0) {
+        free(pool->slots);
+        return status;
+    }
+    static const struct coro_spawn_options starter = {.name = "starter"};
+    status = coro_group_spawn(&pool->group, start_all, pool, &starter);
+    if (status < 0) {
+        coro_queue_release(&pool->jobs);
+        free(pool->slots);
+        return status;
+    }
+    pool->outbox.flush = flush_outbox;
+    coro_loop_add_source(loop, &pool->outbox);
+    return 0;
+}
+
+void pool_release(struct pool *pool)
+{
+    void *job;
+    while ((job = coro_queue_try_get(&pool->jobs)))
+        job_free(job);
+    drop_outbox(pool->newest);
+    coro_queue_release(&pool->jobs);
+    free(pool->slots);
+}
+
+void pool_add(struct pool *pool, struct job *job)
+{
+    int status = coro_queue_try_put(&pool->jobs, job);
+    ensure(status == 0 && "more jobs than coroutines");
+}
+
+void pool_cancel_jobs(struct pool *pool)
+{
+    for (size_t i = 0; i < pool->nslots; i++)
+        if (pool->slots[i].job)
+            coro_task_cancel(pool->slots[i].task);
+}
+
+void pool_stop(struct pool *pool)
+{
+    pool->is_stopping = true;
+    coro_group_cancel(&pool->group);
+}
+
+static const char *state_name(const struct coro_task *task)
+{
+    static const char *const names[] = {
+        [CORO_TASK_NEW] = "new",         [CORO_TASK_READY] = "ready",
+        [CORO_TASK_RUNNING] = "running", [CORO_TASK_WAITING] = "waiting",
+        [CORO_TASK_DONE] = "done",
+    };
+    return names[coro_task_state(task)];
+}
+
+static void dump_slot(const struct pool_slot *slot, int64_t now_ms)
+{
+    const struct job *job = slot->job;
+    const struct log_field fields[] = {
+        log_string("state", state_name(slot->task)),
+        log_bytes("queue", job->queue->key, job->queue->key_len),
+        log_int("job", (int64_t)job->number),
+        log_seconds("age", (now_ms - slot->since_ms) * 1000),
+        log_int("bytes", (int64_t)job->payload_len),
+    };
+    log_line(LOG_LEVEL_INFO, "worker", fields, 5, "coroutine %llu runs a job",
+             (unsigned long long)coro_task_id(slot->task));
+}
+
+void pool_dump(const struct pool *pool)
+{
+    int64_t now_ms = coro_now_ms();
+    size_t nrunning = 0;
+    for (size_t i = 0; i < pool->nslots; i++) {
+        if (!pool->slots[i].job)
+            continue;
+        dump_slot(&pool->slots[i], now_ms);
+        nrunning++;
+    }
+    const struct coro_stack_pool *stacks = coro_loop_stacks(pool->loop);
+    log_line(LOG_LEVEL_INFO, "worker", NULL, 0,
+             "%zu coroutines: %zu run a job, %zu wait for one; stacks guarded "
+             "by %s, %zu by canaries only",
+             pool->nslots, nrunning, pool->nslots - nrunning,
+             coro_guard_name(stacks->guard), stacks->ncanaries);
+}

@@ -1,0 +1,176 @@
+#include "worker/runner.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "coro/sched/loop.h"
+#include "worker/log.h"
+
+struct runner {
+    struct coro_loop *loop;
+    struct pool pool;
+    struct coro_submit down;
+    struct coro_source log; /* writes the log out once a turn */
+    struct coro_callback stopped;
+    struct message farewell;
+    pthread_t thread;
+    bool has_told_guards;
+};
+
+static int stop_when_idle(void *argument)
+{
+    struct runner *runner = argument;
+    coro_group_wait(&runner->pool.group, CORO_NEVER);
+    coro_loop_stop(runner->loop);
+    return 0;
+}
+
+static void stop(struct runner *runner)
+{
+    static const struct coro_spawn_options options = {.name = "stop"};
+    pool_stop(&runner->pool);
+    coro_spawn(runner->loop, stop_when_idle, runner, &options, NULL);
+}
+
+static void handle_request(struct runner *runner, enum message_kind kind)
+{
+    switch (kind) {
+    case MESSAGE_CANCEL_ALL:
+        pool_cancel_jobs(&runner->pool);
+        break;
+    case MESSAGE_DUMP:
+        pool_dump(&runner->pool);
+        break;
+    case MESSAGE_STOP:
+        stop(runner);
+        break;
+    case MESSAGE_JOB:
+    case MESSAGE_OUTCOME:
+    case MESSAGE_STOPPED:
+        break;
+    }
+}
+
+static void receive(void *argument, struct coro_submit_node *node)
+{
+    struct runner *runner = argument;
+    while (node) {
+        struct coro_submit_node *next = node->next;
+        struct message *message = list_entry(node, struct message, node);
+        if (message->kind == MESSAGE_JOB) {
+            pool_add(&runner->pool, list_entry(message, struct job, message));
+        } else {
+            handle_request(runner, message->kind);
+            free(message);
+        }
+        node = next;
+    }
+}
+
+/* Weaker guards than the best must not go unnoticed. */
+static void tell_guards(struct runner *runner)
+{
+    const struct coro_stack_pool *stacks = coro_loop_stacks(runner->loop);
+    if (runner->has_told_guards || stacks->ncanaries == 0)
+        return;
+    runner->has_told_guards = true;
+    log_line(LOG_LEVEL_WARN, "worker", NULL, 0,
+             "no more guard pages to be had from this kernel after %zu stacks: "
+             "the rest is checked for overflow only when a coroutine suspends",
+             stacks->nstacks - stacks->ncanaries);
+}
+
+static void end_turn(struct coro_source *source)
+{
+    tell_guards(list_entry(source, struct runner, log));
+    log_flush();
+}
+
+/* The thread frees its loop itself: tasks that are left end as they ran. */
+static void *run(void *argument)
+{
+    struct runner *runner = argument;
+    coro_loop_run_forever(runner->loop);
+    struct coro_submit_node *rest = coro_submit_close(&runner->down);
+    if (rest)
+        receive(runner, rest);
+    coro_loop_free(runner->loop);
+    pool_release(&runner->pool);
+    log_thread_end();
+    coro_submit_push(runner->pool.options.up, &runner->farewell.node);
+    return NULL;
+}
+
+static int start_thread(struct runner *runner)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
+    sigdelset(&all, SIGABRT);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&runner->thread, NULL, run, runner);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -error;
+}
+
+int runner_start(const struct pool_options *options, struct runner **ret_runner)
+{
+    struct runner *runner = calloc(1, sizeof *runner);
+    if (!runner)
+        return -ENOMEM;
+    int status = coro_loop_new(NULL, &runner->loop);
+    if (status < 0) {
+        free(runner);
+        return status;
+    }
+    status = pool_init(&runner->pool, runner->loop, options);
+    if (status < 0) {
+        coro_loop_free(runner->loop);
+        free(runner);
+        return status;
+    }
+    coro_submit_open(&runner->down, runner->loop, receive, runner);
+    runner->log.flush = end_turn;
+    coro_loop_add_source(runner->loop, &runner->log);
+    runner->farewell.kind = MESSAGE_STOPPED;
+    status = start_thread(runner);
+    if (status < 0) {
+        coro_submit_close(&runner->down);
+        coro_loop_free(runner->loop);
+        pool_release(&runner->pool);
+        free(runner);
+        return status;
+    }
+    *ret_runner = runner;
+    return 0;
+}
+
+void runner_submit(struct runner *runner, struct job *newest,
+                   struct job *oldest)
+{
+    coro_submit_push_chain(&runner->down, &newest->message.node,
+                           &oldest->message.node);
+}
+
+int runner_request(struct runner *runner, enum message_kind kind)
+{
+    struct message *message = calloc(1, sizeof *message);
+    if (!message)
+        return -ENOMEM;
+    message->kind = kind;
+    int status = coro_submit_push(&runner->down, &message->node);
+    if (status < 0)
+        free(message);
+    return status;
+}
+
+void runner_join(struct runner *runner)
+{
+    pthread_join(runner->thread, NULL);
+    free(runner);
+}

@@ -1,0 +1,51 @@
+/*
+ * The worker thread: a loop of its own with the pool in it.
+ *
+ *     struct runner *runner;
+ *     status = runner_start(&options, &runner);
+ *     runner_submit(runner, newest, oldest);        jobs, any number
+ *     …                                             outcomes come up
+ *     runner_request(runner, MESSAGE_CANCEL_ALL);
+ *     runner_request(runner, MESSAGE_STOP);
+ *     …                                             MESSAGE_STOPPED comes up
+ *     runner_join(runner);
+ *
+ * It is a daemon thread: a handler that neither ends nor yields keeps the
+ * thread, but not the process. Then runner_join() is not called, and nothing
+ * that the thread may touch is freed.
+ */
+#ifndef WORKER_RUNNER_H
+#define WORKER_RUNNER_H
+
+#include "worker/pool.h"
+
+struct runner;
+
+/**
+ * Starts the thread.
+ *
+ * @options  see pool.h; what it points to must outlive the thread.
+ *
+ * Returns 0 or a negative errno. All signals are blocked in the thread.
+ * Ownership: runner_join(). Context: the master thread.
+ */
+int runner_start(const struct pool_options *options,
+                 struct runner **ret_runner);
+
+/**
+ * Sends jobs down, linked by next from @newest to @oldest. Never more than
+ * `concurrency` of them may be down there at once. Context: any thread.
+ */
+void runner_submit(struct runner *runner, struct job *newest,
+                   struct job *oldest);
+
+/**
+ * Sends a message without contents down. Returns 0, -ENOMEM, or -ESHUTDOWN when
+ * the thread is ending. Context: any thread, but none after MESSAGE_STOP.
+ */
+int runner_request(struct runner *runner, enum message_kind kind);
+
+/** Waits for the thread's end, after MESSAGE_STOPPED, and frees it. */
+void runner_join(struct runner *runner);
+
+#endif
