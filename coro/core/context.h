@@ -12,6 +12,10 @@
  * exactly one function per scheduler: the processor's return predictor then
  * stays balanced.
  *
+ * The compiler is told that memory changes across a switch, but not that the
+ * program's own static variables do where it can see all their uses at once: so
+ * this is not for whole-program optimisation (-flto).
+ *
  * Not saved: the floating-point control words (rounding, exception masks). A
  * coroutine that changes them must change them back before it suspends.
  */

@@ -1,6 +1,6 @@
 #include "coro/core/guard.h"
 
-#include <fcntl.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -33,6 +33,7 @@
 static pthread_once_t probe_once = PTHREAD_ONCE_INIT;
 static enum coro_guard probed_guard = CORO_GUARD_MPROTECT;
 static atomic_long mprotect_left;
+static atomic_bool has_pidfd = true;
 
 size_t coro_page_bytes(void)
 {
@@ -95,9 +96,14 @@ static size_t install_in_batches(char *base, size_t slot_bytes, size_t nslots)
 {
     struct iovec ranges[RANGES_A_CALL];
     size_t page_bytes = coro_page_bytes();
-    long pidfd = syscall(SYS_pidfd_open, getpid(), 0);
-    if (pidfd < 0)
+    if (!atomic_load(&has_pidfd))
         return 0;
+    long pidfd = syscall(SYS_pidfd_open, getpid(), 0);
+    if (pidfd < 0) {
+        if (errno == ENOSYS)
+            atomic_store(&has_pidfd, false);
+        return 0;
+    }
     size_t ndone = 0;
     while (ndone < nslots) {
         size_t n = nslots - ndone;
@@ -113,7 +119,8 @@ static size_t install_in_batches(char *base, size_t slot_bytes, size_t nslots)
             break;
         ndone += (size_t)advised / page_bytes;
     }
-    close((int)pidfd);
+    /* As it was opened: thread checkers then see both, or neither. */
+    syscall(SYS_close, pidfd);
     return ndone;
 }
 
@@ -147,23 +154,26 @@ static size_t install_by_mprotect(char *base, size_t slot_bytes, size_t nslots)
     return ndone;
 }
 
-enum coro_guard coro_guard_install(char *base, size_t slot_bytes, size_t nslots,
-                                   enum coro_guard guard, size_t *ret_ncanaries)
+struct coro_guard_report coro_guard_install(char *base, size_t slot_bytes,
+                                            size_t nslots,
+                                            enum coro_guard guard)
 {
+    struct coro_guard_report report = {.guard = guard};
     size_t ndone = 0;
-    if (guard == CORO_GUARD_KERNEL) {
+    if (report.guard == CORO_GUARD_KERNEL) {
         ndone = install_by_kernel(base, slot_bytes, nslots);
         if (ndone < nslots)
-            guard = CORO_GUARD_MPROTECT;
+            report.guard = CORO_GUARD_MPROTECT;
     }
-    if (guard == CORO_GUARD_MPROTECT) {
-        ndone += install_by_mprotect(base + ndone * slot_bytes, slot_bytes,
-                                     nslots - ndone);
+    if (report.guard == CORO_GUARD_MPROTECT) {
+        report.nmprotected = install_by_mprotect(base + ndone * slot_bytes,
+                                                 slot_bytes, nslots - ndone);
+        ndone += report.nmprotected;
         if (ndone < nslots)
-            guard = CORO_GUARD_CANARY;
+            report.guard = CORO_GUARD_CANARY;
     }
-    *ret_ncanaries = nslots - ndone;
-    return guard;
+    report.ncanaries = nslots - ndone;
+    return report;
 }
 
 void coro_guard_forget(size_t nguards)

@@ -18,17 +18,21 @@ size_t coro_page_bytes(void);
  */
 enum coro_guard coro_guard_probe(enum coro_guard best);
 
+/* What coro_guard_install() did, from the first slot on. */
+struct coro_guard_report {
+    enum coro_guard guard; /* the kind used for the last slot */
+    size_t nmprotected;    /* of the budget, see coro_guard_forget() */
+    size_t ncanaries;      /* slots at the end without a page guard */
+};
+
 /**
  * Guards the first page of each of @nslots slots of @slot_bytes that begin at
  * @base, beginning with kind @guard and going on with the next lesser one where
- * that fails.
- *
- * Returns the kind that was used for the last of them; @ret_ncanaries is how
- * many, at the end, have no page guard. Context: any thread.
+ * that fails. Context: any thread.
  */
-enum coro_guard coro_guard_install(char *base, size_t slot_bytes, size_t nslots,
-                                   enum coro_guard guard,
-                                   size_t *ret_ncanaries);
+struct coro_guard_report coro_guard_install(char *base, size_t slot_bytes,
+                                            size_t nslots,
+                                            enum coro_guard guard);
 
 /** Gives back what the budget of mprotect guards lent to @nguards of them. */
 void coro_guard_forget(size_t nguards);

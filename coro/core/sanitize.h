@@ -10,7 +10,7 @@
  *
  *     coro_sanitize_leave(&from->notes, &to->notes, from_ends);
  *     coro_context_switch(&from->context, &to->context);
- *     coro_sanitize_arrive(&from->notes);
+ *     coro_sanitize_arrive(&from->notes, &loop->notes);
  *
  * and coro_sanitize_arrive() first thing on a new stack.
  */
@@ -60,6 +60,16 @@ struct coro_sanitize {
 #endif
     char nothing[0];
 };
+
+/** True where a checker catches faults, and tells more of them than we can. */
+static inline bool coro_sanitize_reports_faults(void)
+{
+#if defined(CORO_ASAN) || defined(CORO_TSAN)
+    return true;
+#else
+    return false;
+#endif
+}
 
 /** Notes for a new flow of control on the stack [@bottom, @bottom + @size). */
 static inline void coro_sanitize_begin(struct coro_sanitize *notes,

@@ -27,12 +27,6 @@ struct coro_stack_slab {
     size_t first_canary; /* slots from here on have a canary */
 };
 
-/* Lies at the top of a stack that was given back. */
-struct coro_stack_free {
-    struct coro_stack_free *next;
-    struct coro_stack stack;
-};
-
 static size_t round_up(size_t n, size_t unit)
 {
     return (n + unit - 1) / unit * unit;
@@ -100,19 +94,19 @@ static void guard_more(struct coro_stack_pool *pool)
         n = GUARD_BATCH_MOST;
     if (n > pool->slab_nslots - pool->nguarded)
         n = pool->slab_nslots - pool->nguarded;
-    enum coro_guard before = pool->guard;
-    size_t ncanaries;
-    pool->guard =
+    struct coro_guard_report report =
         coro_guard_install(slab->base + pool->nguarded * pool->slot_bytes,
-                           pool->slot_bytes, n, before, &ncanaries);
-    if (before == CORO_GUARD_MPROTECT)
-        slab->nmprotected += n - ncanaries;
+                           pool->slot_bytes, n, pool->guard);
+    pool->guard = report.guard;
     pool->nguarded += n;
-    if (ncanaries > 0 && slab->first_canary > pool->nguarded - ncanaries)
-        slab->first_canary = pool->nguarded - ncanaries;
+    slab->nmprotected += report.nmprotected;
+    if (report.ncanaries > 0 &&
+        slab->first_canary > pool->nguarded - report.ncanaries)
+        slab->first_canary = pool->nguarded - report.ncanaries;
 }
 
-static int take_new(struct coro_stack_pool *pool, struct coro_stack *ret_stack)
+int coro_stack_take_new(struct coro_stack_pool *pool,
+                        struct coro_stack *ret_stack)
 {
     if (pool->nused == pool->slab_nslots) {
         int status = add_slab(pool);
@@ -133,26 +127,6 @@ static int take_new(struct coro_stack_pool *pool, struct coro_stack *ret_stack)
     pool->ncanaries += has_canary;
     coro_sanitize_stack_add(ret_stack->bottom, ret_stack->top);
     return 0;
-}
-
-int coro_stack_take(struct coro_stack_pool *pool, struct coro_stack *ret_stack)
-{
-    struct coro_stack_free *first = pool->free;
-    if (!first)
-        return take_new(pool, ret_stack);
-    pool->free = first->next;
-    *ret_stack = first->stack;
-    return 0;
-}
-
-void coro_stack_give(struct coro_stack_pool *pool, struct coro_stack stack)
-{
-    ensure(coro_stack_is_sound(&stack));
-    struct coro_stack_free *first = (void *)(stack.top - sizeof *first);
-    coro_sanitize_stack_reuse(first, sizeof *first);
-    first->stack = stack;
-    first->next = pool->free;
-    pool->free = first;
 }
 
 size_t coro_stack_touched_bytes(const struct coro_stack *stack)

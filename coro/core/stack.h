@@ -26,6 +26,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "coro/base/ensure.h"
+#include "coro/core/sanitize.h"
+
 /* The size of an ordinary stack, guard included. */
 #define CORO_STACK_BYTES 65536
 
@@ -48,7 +51,12 @@ struct coro_stack {
 };
 
 struct coro_stack_slab;
-struct coro_stack_free;
+
+/* Lies at the top of a stack that was given back. */
+struct coro_stack_free {
+    struct coro_stack_free *next;
+    struct coro_stack stack;
+};
 
 struct coro_stack_pool {
     struct coro_stack_free *free;  /* given back, last one first */
@@ -78,22 +86,44 @@ void coro_stack_pool_init(struct coro_stack_pool *pool, size_t stack_bytes,
 /** Unmaps all stacks; none of them may be in use. */
 void coro_stack_pool_release(struct coro_stack_pool *pool);
 
+/** coro_stack_take() when no stack was given back. */
+int coro_stack_take_new(struct coro_stack_pool *pool,
+                        struct coro_stack *ret_stack);
+
 /**
  * Takes a stack: the one given back last, else a new one.
  *
  * Returns 0, or -ENOMEM (nothing could be mapped). Ownership: the caller's
  * until coro_stack_give().
  */
-int coro_stack_take(struct coro_stack_pool *pool, struct coro_stack *ret_stack);
-
-/** Gives @stack back; its contents are lost. */
-void coro_stack_give(struct coro_stack_pool *pool, struct coro_stack stack);
+static inline int coro_stack_take(struct coro_stack_pool *pool,
+                                  struct coro_stack *ret_stack)
+{
+    struct coro_stack_free *first = pool->free;
+    if (!first)
+        return coro_stack_take_new(pool, ret_stack);
+    pool->free = first->next;
+    *ret_stack = first->stack;
+    return 0;
+}
 
 /** False when the canary at the bottom of @stack was overwritten. */
 static inline bool coro_stack_is_sound(const struct coro_stack *stack)
 {
     const volatile uint64_t *canary = (const void *)stack->bottom;
     return !stack->has_canary || (canary[0] | canary[1] | canary[7]) == 0;
+}
+
+/** Gives @stack back; its contents are lost. */
+static inline void coro_stack_give(struct coro_stack_pool *pool,
+                                   struct coro_stack stack)
+{
+    ensure(coro_stack_is_sound(&stack));
+    struct coro_stack_free *first = (void *)(stack.top - sizeof *first);
+    coro_sanitize_stack_reuse(first, sizeof *first);
+    first->stack = stack;
+    first->next = pool->free;
+    pool->free = first;
 }
 
 /** Bytes of @stack that were ever touched, by looking at resident pages. */
