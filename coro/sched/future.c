@@ -6,15 +6,6 @@
 #include "coro/sched/loop.h"
 #include "coro/sched/schedule.h"
 
-void coro_future_init(struct coro_future *future)
-{
-    list_init(&future->waiters);
-    future->callbacks = NULL;
-    future->value = NULL;
-    future->status = 0;
-    future->state = CORO_FUTURE_PENDING;
-}
-
 static void call_callbacks(struct coro_future *future)
 {
     struct coro_callback *callback = future->callbacks;

@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "coro/base/list.h"
@@ -48,7 +49,14 @@ struct coro_future {
 };
 
 /** Makes @future one that is pending. Context: any. */
-void coro_future_init(struct coro_future *future);
+static inline void coro_future_init(struct coro_future *future)
+{
+    list_init(&future->waiters);
+    future->callbacks = NULL;
+    future->value = NULL;
+    future->status = 0;
+    future->state = CORO_FUTURE_PENDING;
+}
 
 /**
  * Sets the result: @status (0 or positive for success, a negative errno for

@@ -2,7 +2,11 @@
 
 #include <errno.h>
 
+#include "coro/base/clock.h"
 #include "coro/sched/schedule.h"
+
+/* A member that overlooked its cancellation gets another one. */
+#define CANCEL_AGAIN_MS 100
 
 void coro_group_init(struct coro_group *group, struct coro_loop *loop)
 {
@@ -51,10 +55,11 @@ void coro_group_close(struct coro_group *group)
 {
     bool was_cancelled = false;
     group->is_closing = true;
-    coro_group_cancel(group);
-    while (!list_is_empty(&group->members))
-        if (coro_group_wait(group, CORO_NEVER) == -ECANCELED)
+    while (!list_is_empty(&group->members)) {
+        coro_group_cancel(group);
+        if (coro_group_wait(group, coro_after(CANCEL_AGAIN_MS)) == -ECANCELED)
             was_cancelled = true;
+    }
     if (was_cancelled)
         coro_task_cancel(coro_task_current());
 }

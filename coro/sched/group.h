@@ -55,6 +55,7 @@ int coro_group_wait(struct coro_group *group, int64_t deadline_ms);
 /**
  * Cancels all members and waits until they have ended, however long that takes
  * and also when the caller is cancelled meanwhile (which it sees afterwards).
+ * Members that go on all the same are cancelled again from time to time.
  * Nothing can be spawned into the group any more.
  * Context: coroutine on the loop thread, not a member. Suspends.
  */

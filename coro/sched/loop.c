@@ -12,6 +12,10 @@
 #include "coro/base/ensure.h"
 #include "coro/sched/schedule.h"
 
+/* While there are tasks to run, I/O is looked at after a pass, but not again
+ * within this time: a look costs as much as hundreds of switches. */
+#define IO_EVERY_NS 20000
+
 /* How often coro_loop_free() cancels what is left before it drops it. */
 #define CANCEL_ROUNDS 8
 #define CANCEL_PASSES 1000
@@ -19,6 +23,11 @@
 struct event_base *coro_loop_event_base(struct coro_loop *loop)
 {
     return loop->base;
+}
+
+int64_t coro_loop_now_ms(const struct coro_loop *loop)
+{
+    return loop->wheel.now_ms;
 }
 
 size_t coro_loop_ntasks(const struct coro_loop *loop)
@@ -131,6 +140,10 @@ static void set_timer(struct coro_loop *loop)
 
 static void look_at_io(struct coro_loop *loop)
 {
+    bool is_soon = loop->now_ns - loop->io_looked_ns < IO_EVERY_NS;
+    if (loop->nready > 0 && is_soon)
+        return;
+    loop->io_looked_ns = loop->now_ns;
     bool may_sleep =
         loop->nready == 0 && !atomic_load(&loop->stop) && arm_sources(loop);
     if (may_sleep)
@@ -142,7 +155,8 @@ static void look_at_io(struct coro_loop *loop)
 
 static void advance_clock(struct coro_loop *loop)
 {
-    int64_t now_ms = coro_now_ms();
+    loop->now_ns = coro_now_ns();
+    int64_t now_ms = loop->now_ns / 1000000;
     if (loop->timer_set_ms <= now_ms)
         loop->timer_set_ms = CORO_NEVER;
     coro_wheel_advance(&loop->wheel, now_ms);
@@ -227,8 +241,17 @@ static int add_event(struct coro_loop *loop, int fd, struct event **ret_event)
     return event_add(event, NULL) < 0 ? -ENOMEM : 0;
 }
 
+/* A library does not write to its user's terminal: what libevent would say is
+ * in the status that we return. */
+static void ignore_message(int severity, const char *message)
+{
+    (void)severity;
+    (void)message;
+}
+
 static int open_base(struct coro_loop *loop)
 {
+    event_set_log_callback(ignore_message);
     struct event_config *config = event_config_new();
     if (!config)
         return -ENOMEM;
@@ -318,12 +341,16 @@ size_t coro_loop_free(struct coro_loop *loop)
         return 0;
     size_t nleft = loop->ntasks;
     loop->is_closing = true;
+    /* It may be another loop's task that frees this one. */
+    struct coro_loop *outer = coro_loop_current();
+    coro_schedule_enter(NULL);
     start(loop);
     for (int round = 0; round < CANCEL_ROUNDS && loop->ntasks > 0; round++)
         cancel_all(loop);
     list_foreach_safe (link, &loop->tasks)
         coro_sanitize_end(&list_entry(link, struct coro_task, all)->notes);
     finish(loop);
+    coro_schedule_enter(outer);
     destroy(loop);
     return nleft;
 }

@@ -7,7 +7,8 @@
  *     timers ─▶ sources ─▶ one pass over what is ready ─▶ flush ─▶ I/O
  *
  * A pass is bounded by what was ready when it began, so a task that keeps
- * yielding can't keep timers and I/O from being looked at. Within a pass one
+ * yielding can't keep timers and I/O from being looked at: timers and sources
+ * after every pass, I/O after a pass once 20 µs have gone by. Within a pass one
  * ready task hands over directly to the next.
  *
  *     static int hello(void *name) { coro_sleep(500); return puts(name); }
@@ -74,7 +75,8 @@ int coro_loop_new(const struct coro_loop_options *options,
  * end when it is cancelled a few times is dropped where it stands; whatever it
  * holds is then lost.
  *
- * Context: the loop's thread, outside of the loop. NULL is allowed.
+ * Context: the loop's thread, outside of the loop (a task of another loop may
+ * do it, if this one does not run). NULL is allowed.
  */
 size_t coro_loop_free(struct coro_loop *loop);
 
@@ -111,6 +113,9 @@ void coro_loop_remove_source(struct coro_source *source);
 
 /** The libevent base, for the parts that add events. Loop thread. */
 struct event_base *coro_loop_event_base(struct coro_loop *loop);
+
+/** When the present turn began, as coro_now_ms(), without asking the clock. */
+int64_t coro_loop_now_ms(const struct coro_loop *loop);
 
 /** How many tasks there are that have not ended. */
 size_t coro_loop_ntasks(const struct coro_loop *loop);

@@ -51,7 +51,7 @@ static inline struct coro_callback *pop_ready(struct coro_loop *loop)
 
 void coro_loop_call_soon(struct coro_loop *loop, struct coro_callback *callback)
 {
-    ensure(callback->run && !callback->is_queued);
+    ensure(loop && callback->run && !callback->is_queued);
     push_ready(loop, callback);
 }
 
@@ -62,12 +62,26 @@ static inline struct coro_task *ready_task(struct coro_callback *ready)
     return list_entry(ready, struct coro_task, ready);
 }
 
+/* Has the processor load what the switch after the next one will need: the
+ * first line of that task, and its topmost frames below it. */
+static inline void fetch_ahead(const struct coro_callback *ready)
+{
+    if (!ready)
+        return;
+    const char *task = (const char *)ready - offsetof(struct coro_task, ready);
+    __builtin_prefetch(task);
+    __builtin_prefetch(task - 64);
+    __builtin_prefetch(task - 128);
+}
+
 /* The task to hand over to, or NULL when the loop's frame has to decide. */
 static inline struct coro_task *next_task(struct coro_loop *loop)
 {
     if (loop->pass_left == 0 || !loop->ready_first || loop->ready_first->run)
         return NULL;
-    return ready_task(pop_ready(loop));
+    struct coro_task *next = ready_task(pop_ready(loop));
+    fetch_ahead(loop->ready_first);
+    return next;
 }
 
 /* A task that has ended can't free the stack that it stands on: the next one
@@ -94,7 +108,8 @@ static _Noreturn __attribute__((noinline, cold)) void overflowed(
 static __attribute__((noinline)) int suspend(struct coro_loop *loop,
                                              struct coro_task *self)
 {
-    if (__builtin_expect(!coro_stack_is_sound(&self->stack), 0))
+    if (__builtin_expect(self->has_canary, 0) &&
+        !coro_stack_is_sound(&self->stack))
         overflowed(self);
     struct coro_task *next = next_task(loop);
     if (next == self) {
@@ -105,12 +120,10 @@ static __attribute__((noinline)) int suspend(struct coro_loop *loop,
     loop->current = next;
     if (next) {
         next->state = CORO_TASK_RUNNING;
-        coro_sanitize_leave(&self->notes, &next->notes,
-                            self->state == CORO_TASK_DONE);
+        coro_sanitize_leave(&self->notes, &next->notes, false);
         coro_context_switch(&self->context, &next->context);
     } else {
-        coro_sanitize_leave(&self->notes, &loop->notes,
-                            self->state == CORO_TASK_DONE);
+        coro_sanitize_leave(&self->notes, &loop->notes, false);
         coro_context_switch(&self->context, &loop->context);
     }
     coro_sanitize_arrive(&self->notes, &loop->notes);
@@ -269,31 +282,53 @@ bool coro_wake_first(struct list *waiters, int status)
 
 /* --- birth and death ----------------------------------------------------- */
 
-static void end_task(struct coro_task *self, int result)
+static inline void tell_end(struct coro_task *self, int result)
 {
-    struct coro_loop *loop = self->loop;
-    self->state = CORO_TASK_DONE;
-    self->is_cancelling = false;
-    list_remove(&self->all);
-    loop->ntasks--;
-    coro_future_set(&self->ended, result, NULL);
+    struct coro_future *ended = &self->ended;
+    ended->status = result;
+    if (list_is_empty(&ended->waiters) && !ended->callbacks)
+        ended->state = CORO_FUTURE_DONE;
+    else
+        coro_future_set(ended, result, NULL);
     if (self->group) {
         list_remove(&self->in_group);
         coro_group_left(self->group);
     }
+}
+
+/* The last switch of a task. It is made from its first frame, by a jump: calls
+ * that never return would put the processor's return predictor out of step. */
+static inline void leave_for_ever(struct coro_loop *loop,
+                                  struct coro_task *self)
+{
+    struct coro_task *next = next_task(loop);
     loop->ended = self;
-    suspend(loop, self);
-    ensure(self->state == CORO_TASK_DONE && false);
+    loop->current = next;
+    if (next)
+        next->state = CORO_TASK_RUNNING;
+    coro_sanitize_leave(&self->notes, next ? &next->notes : &loop->notes, true);
+    coro_context_switch(&self->context, next ? &next->context : &loop->context);
 }
 
 /* The first frame of each task's stack. */
 static void task_main(void)
 {
-    struct coro_task *self = current_loop->current;
-    coro_sanitize_arrive(&self->notes, &self->loop->notes);
-    bury(self->loop);
-    bool never_runs = take_cancellation(self);
-    end_task(self, never_runs ? -ECANCELED : self->function(self->argument));
+    struct coro_loop *loop = current_loop;
+    struct coro_task *self = loop->current;
+    coro_sanitize_arrive(&self->notes, &loop->notes);
+    bury(loop);
+    int result = -ECANCELED;
+    if (!take_cancellation(self))
+        result = self->function(self->argument);
+    if (self->has_canary && !coro_stack_is_sound(&self->stack))
+        overflowed(self);
+    self->state = CORO_TASK_DONE;
+    self->is_cancelling = false;
+    list_remove(&self->all);
+    loop->ntasks--;
+    tell_end(self, result);
+    leave_for_ever(loop, self);
+    ensure(self->state == CORO_TASK_DONE && false);
 }
 
 /* A task on @stack, at the very top of it; all fields set but its purpose. */
@@ -320,6 +355,7 @@ static struct coro_task *place_task(struct coro_loop *loop,
     task->id = ++loop->last_id;
     task->since_ms = loop->wheel.now_ms;
     task->stack = stack;
+    task->has_canary = stack.has_canary;
     return task;
 }
 

@@ -23,15 +23,21 @@
 #include "coro/sched/task.h"
 #include "coro/sched/wheel.h"
 
-/* Lies at the top of its own stack. */
+/*
+ * Lies at the top of its own stack. What a switch needs fills the first cache
+ * line, and the frames of a task that waits lie just below it.
+ */
 struct coro_task {
     struct coro_context context;
     struct coro_callback ready; /* its place in the run queue */
+    int64_t since_ms;   /* of the last change of state, by the loop's clock */
+    int wake_status;    /* what the suspending call will return */
+    uint8_t state;      /* enum coro_task_state */
+    bool is_cancelling; /* asked to end, not yet seen */
+    bool has_canary;    /* its stack has no better guard */
+    bool is_large;      /* which pool its stack belongs to */
+
     struct coro_loop *loop;
-    int wake_status;         /* what the suspending call will return */
-    uint8_t state;           /* enum coro_task_state */
-    bool is_cancelling;      /* asked to end, not yet seen */
-    bool is_large;           /* which pool its stack belongs to */
     unsigned nrefs;          /* the loop's own until it ended, and handles */
     struct list waiting;     /* in what it waits for, if that is a list */
     struct coro_timer timer; /* the deadline of its present wait */
@@ -40,8 +46,7 @@ struct coro_task {
     void *argument;
     const char *name;
     uint64_t id;
-    int64_t since_ms; /* of the last change of state, by the loop's clock */
-    struct list all;  /* in the loop's list of tasks */
+    struct list all;          /* in the loop's list of tasks */
     struct coro_group *group; /* its owner, or NULL */
     struct list in_group;
     struct coro_stack stack;
@@ -82,6 +87,8 @@ struct coro_loop {
     int timer_fd;
     int wake_fd;
     int64_t timer_set_ms; /* what timer_fd is set to */
+    int64_t now_ns;       /* when the present turn began */
+    int64_t io_looked_ns;
     atomic_bool stop;
 };
 

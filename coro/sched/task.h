@@ -65,7 +65,10 @@ int coro_spawn(struct coro_loop *loop, coro_task_fn *function, void *argument,
 /** One more reference; returns @task. */
 struct coro_task *coro_task_ref(struct coro_task *task);
 
-/** Gives a reference back; a running task goes on. NULL is allowed. */
+/**
+ * Gives a reference back; a running task goes on. NULL is allowed. A reference
+ * is only good for as long as the task's loop.
+ */
 void coro_task_unref(struct coro_task *task);
 
 /** The task that runs now, or NULL outside of tasks. Any thread. */

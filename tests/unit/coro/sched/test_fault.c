@@ -14,6 +14,7 @@
 
 #include "coro/sched/loop.h"
 #include "coro/sched/schedule.h"
+#include "tests/support/scale.h"
 
 static int rest(void *argument)
 {
@@ -199,7 +200,8 @@ static void open_loop_without_descriptors(void)
     struct rlimit limit = {0, 0};
     setrlimit(RLIMIT_NOFILE, &limit);
     int status = coro_loop_new(NULL, &loop);
-    _exit(status == -EMFILE ? 0 : 1);
+    /* valgrind has a limit of its own and lets most calls through. */
+    _exit(status == -EMFILE || test_is_under_valgrind() ? 0 : 1);
 }
 
 static void a_loop_can_not_be_made_without_descriptors(void **state)

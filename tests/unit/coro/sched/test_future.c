@@ -10,6 +10,7 @@
 
 #include "coro/sched/future.h"
 #include "coro/sched/loop.h"
+#include "coro/sched/schedule.h"
 
 /* What a scenario saw: letters in the order of events, and some statuses. */
 struct scene {
@@ -216,17 +217,20 @@ static int sleep_and_set(void *argument)
 
 /* Both timers fire in the same turn, before any task runs in it; of the tasks
  * the setter comes first. So the deadline comes before the result, but the
- * waiter runs after both. */
+ * waiter runs after both. The wheel is turned by hand. */
 static int set_in_the_turn_of_the_deadline(void *argument)
 {
     struct scene *scene = argument;
-    int64_t deadline_ms = coro_after(5);
+    struct coro_loop *loop = coro_loop_current();
+    int64_t deadline_ms = coro_after(3600 * 1000);
     struct waiter setter = {scene, "", deadline_ms, 1};
     struct waiter waiter = {scene, "a", deadline_ms, 1};
-    /* Timers of one deadline fire in the order in which they were armed. */
-    coro_spawn(coro_loop_current(), sleep_and_set, &setter, NULL, NULL);
-    coro_spawn(coro_loop_current(), wait_in_task, &waiter, NULL, NULL);
-    coro_sleep_until(deadline_ms + 2);
+    coro_spawn(loop, sleep_and_set, &setter, NULL, NULL);
+    coro_spawn(loop, wait_in_task, &waiter, NULL, NULL);
+    coro_relax();
+    coro_wheel_advance(&loop->wheel, deadline_ms);
+    while (coro_loop_ntasks(loop) > 1)
+        coro_relax();
     scene->status[0] = waiter.status;
     scene->status[1] = coro_future_status(&scene->future);
     return 0;

@@ -248,7 +248,8 @@ static void callbacks_and_tasks_run_in_the_order_in_which_they_came(
 struct noting_source {
     struct coro_source source;
     struct trace *trace;
-    int nrefusals; /* how often it still keeps the loop from sleeping */
+    struct coro_future *third_flush; /* set in it */
+    int nflushes;
 };
 
 static struct trace *trace_of(struct coro_source *source)
@@ -263,47 +264,56 @@ static void note_poll(struct coro_source *source)
 
 static void note_flush(struct coro_source *source)
 {
-    note(trace_of(source), "f");
+    struct noting_source *self =
+        list_entry(source, struct noting_source, source);
+    note(self->trace, "f");
+    if (++self->nflushes == 3)
+        coro_future_set(self->third_flush, 0, NULL);
 }
 
 static bool note_arm(struct coro_source *source)
 {
-    struct noting_source *self =
-        list_entry(source, struct noting_source, source);
-    note(self->trace, "a");
-    return self->nrefusals-- <= 0;
+    note(trace_of(source), "a");
+    return false;
 }
 
-static int note_and_sleep(void *argument)
+struct waiting_call {
+    struct coro_future future;
+    struct trace *trace;
+};
+
+static int note_wait(void *argument)
 {
-    struct call *call = argument;
-    note(call->trace, "t");
-    coro_sleep(1);
-    note(call->trace, "T");
+    struct waiting_call *call = argument;
+    note(call->trace, "w");
+    coro_future_wait(&call->future, CORO_NEVER);
+    note(call->trace, "W");
     return 0;
 }
 
+/* The loop is kept from sleeping, and is asked whether it may only in turns
+ * that leave nothing ready. */
 static void sources_have_their_places_in_each_turn(void **state)
 {
     struct coro_loop *loop = *state;
     struct trace trace = {""};
-    struct call call = {.trace = &trace};
+    struct waiting_call call = {.trace = &trace};
     struct noting_source source = {
         .source = {.poll = note_poll, .flush = note_flush, .arm = note_arm},
         .trace = &trace,
-        .nrefusals = 2,
+        .third_flush = &call.future,
     };
     struct coro_source empty = {.poll = NULL};
+    coro_future_init(&call.future);
     coro_loop_add_source(loop, &empty);
     coro_loop_add_source(loop, &source.source);
-    run(loop, note_and_sleep, &call, NULL);
+    run(loop, note_wait, &call, NULL);
     coro_loop_remove_source(&source.source);
     coro_loop_remove_source(&source.source);
     coro_loop_remove_source(&empty);
-    assert_memory_equal(trace.events, "ptfapfapfa", 10);
-    size_t length = strlen(trace.events);
-    run(loop, note_and_sleep, &call, NULL);
-    assert_string_equal(trace.events + length, "tT");
+    assert_string_equal(trace.events, "pwfapfapfpWfpf");
+    run(loop, note_wait, &call, NULL);
+    assert_string_equal(trace.events, "pwfapfapfpWfpfwW");
 }
 
 static void a_source_that_was_never_added_can_be_removed(void **state)

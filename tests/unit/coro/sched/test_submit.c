@@ -299,6 +299,7 @@ static void a_push_to_one_that_is_awake_makes_no_system_call(void **state)
     for (int i = 0; i < 10; i++)
         coro_submit_push(&scene->queue, &items[i].node);
     assert_int_equal(count_wakes(scene->loop), 0);
+    coro_submit_close(&scene->queue);
 }
 
 static void a_burst_to_one_that_sleeps_makes_one_system_call(void **state)

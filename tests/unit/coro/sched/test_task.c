@@ -227,7 +227,7 @@ static int keep_reference(void *argument)
     coro_task_wait(second, CORO_NEVER, NULL);
     scene->flag[0] = second != task;
     scene->status[0] = coro_future_status(coro_task_future(task));
-    scene->status[1] = coro_task_state(task);
+    scene->status[1] = (int)coro_task_state(task);
     scene->number[0] = (int64_t)coro_loop_ntasks(coro_loop_current());
     coro_task_unref(task);
     coro_task_unref(second);
@@ -271,7 +271,7 @@ static int stay_for_two_suspensions(void *argument)
 {
     struct scene *scene = argument;
     struct coro_task *self = coro_task_current();
-    scene->status[1] = coro_task_state(self);
+    scene->status[1] = (int)coro_task_state(self);
     coro_relax();
     coro_sleep(1);
     return 0;
@@ -282,15 +282,15 @@ static int watch_states(void *argument)
     struct scene *scene = argument;
     struct coro_task *task;
     spawn(stay_for_two_suspensions, scene, &task);
-    scene->status[0] = coro_task_state(task);
+    scene->status[0] = (int)coro_task_state(task);
     coro_relax();
-    scene->status[2] = coro_task_state(task);
+    scene->status[2] = (int)coro_task_state(task);
     coro_relax();
-    scene->status[3] = coro_task_state(task);
+    scene->status[3] = (int)coro_task_state(task);
     scene->number[0] = coro_task_since_ms(task);
     coro_task_wait(task, CORO_NEVER, NULL);
     scene->number[1] = coro_task_since_ms(task);
-    scene->status[4] = coro_task_state(task);
+    scene->status[4] = (int)coro_task_state(task);
     coro_task_unref(task);
     return 0;
 }
