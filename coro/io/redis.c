@@ -223,6 +223,7 @@ int coro_redis_start(struct coro_loop *loop,
     redis->loop = loop;
     redis->options = *options;
     redis->client_id = -1;
+    coro_future_init(&redis->connected);
     list_init(&redis->up_waiters);
     list_init(&redis->down_waiters);
     list_init(&redis->room_waiters);

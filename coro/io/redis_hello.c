@@ -23,6 +23,14 @@ static bool is_refusal(const char *error)
     return false;
 }
 
+/* Errors that are not about the command: the connection is of no use. */
+static bool is_fatal(const char *error)
+{
+    static const char full[] = "ERR max number of clients";
+    return strncmp(error, "NOAUTH", 6) == 0 ||
+           strncmp(error, full, sizeof full - 1) == 0;
+}
+
 /* Sends one command of the greeting; an error reply is the connection's end
  * unless @may_fail. The command's words are not shown: one is the password. */
 static int greet(struct coro_redis *redis, int argc, const char **argv,
@@ -38,8 +46,7 @@ static int greet(struct coro_redis *redis, int argc, const char **argv,
         return status;
     const char *text = coro_redis_reply_text(reply, NULL);
     bool is_error = coro_redis_reply_type(reply) == CORO_REDIS_ERROR;
-    bool needs_auth = is_error && strncmp(text, "NOAUTH", 6) == 0;
-    if (is_error && (!may_fail || needs_auth)) {
+    if (is_error && (!may_fail || is_fatal(text))) {
         coro_redis_set_reason(redis, text);
         redis->refused_us = is_refusal(text);
         status = -EPROTO;

@@ -59,6 +59,14 @@ static void on_disconnect(const redisAsyncContext *context, int status)
         ;
 }
 
+/* With a status other than 0 they don't look at @redis again, which may be
+ * freed by then. */
+static void wake_room_waiters(struct coro_redis *redis, int status)
+{
+    while (coro_wake_first(&redis->room_waiters, status))
+        ;
+}
+
 static void on_reply(redisAsyncContext *context, void *raw_reply,
                      void *argument)
 {
@@ -66,9 +74,10 @@ static void on_reply(redisAsyncContext *context, void *raw_reply,
     struct call *call = argument;
     struct coro_redis *redis = call->redis;
     redis->outstanding_bytes -= call->size_bytes;
-    if (redis->outstanding_bytes <= OUTSTANDING_MAX_BYTES / 2)
-        while (coro_wake_first(&redis->room_waiters, 0))
-            ;
+    if (!raw_reply)
+        wake_room_waiters(redis, -ENOTCONN);
+    else if (redis->outstanding_bytes <= OUTSTANDING_MAX_BYTES / 2)
+        wake_room_waiters(redis, 0);
     if (call->is_abandoned) {
         free(call);
         return;
@@ -162,10 +171,11 @@ void coro_redis_link_close(struct coro_redis *redis)
     redisAsyncContext *context = redis->context;
     redis->context = NULL;
     redis->is_dirty = false;
+    wake_room_waiters(redis, -ENOTCONN);
     if (context)
         redisAsyncFree(context);
-    while (coro_wake_first(&redis->room_waiters, 0))
-        ;
+    /* Somebody may wait for a connection that was still being made. */
+    coro_future_set(&redis->connected, -ECONNRESET, NULL);
     while (coro_wake_first(&redis->down_waiters, 0))
         ;
 }
@@ -228,12 +238,23 @@ static int send_command(struct coro_redis *redis,
     return 0;
 }
 
+/* Nobody wants the reply any more, be it on its way or here. */
+static void abandon(struct call *call)
+{
+    if (!coro_future_is_done(&call->done)) {
+        call->is_abandoned = true;
+        return;
+    }
+    coro_redis_reply_free(call->done.value);
+    free(call);
+}
+
 static int await_call(struct call *call, int64_t deadline_ms,
                       struct coro_redis_reply **ret_reply)
 {
     int status = coro_future_wait(&call->done, deadline_ms);
     if (status < 0) {
-        call->is_abandoned = true;
+        abandon(call);
         return status;
     }
     status = coro_future_status(&call->done);
@@ -257,16 +278,6 @@ int coro_redis_link_call(struct coro_redis *redis,
     struct call *call;
     status = send_command(redis, command, &call);
     return status < 0 ? status : await_call(call, deadline_ms, ret_reply);
-}
-
-static void abandon(struct call *call)
-{
-    if (!coro_future_is_done(&call->done)) {
-        call->is_abandoned = true;
-        return;
-    }
-    coro_redis_reply_free(call->done.value);
-    free(call);
 }
 
 /* Awaits each of @ncalls; after the first failure the rest is abandoned. */

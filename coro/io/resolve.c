@@ -2,13 +2,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "coro/io/fd.h"
@@ -16,18 +17,16 @@
 /* Shared by the coroutine and the thread; the last one out frees it. */
 struct lookup {
     atomic_int nusers;
-    int done_fd; /* readable once the answer is there */
-    int status;
+    int done_fd; /* the thread's end of a pipe: closed when it is done */
     struct coro_addresses addresses;
+    atomic_int status; /* set last, read first: all else is there then */
     char host[];
 };
 
 static void lookup_unref(struct lookup *lookup)
 {
-    if (atomic_fetch_sub(&lookup->nusers, 1) > 1)
-        return;
-    close(lookup->done_fd);
-    free(lookup);
+    if (atomic_fetch_sub(&lookup->nusers, 1) == 1)
+        free(lookup);
 }
 
 static int status_of(int gai_error)
@@ -63,16 +62,15 @@ static void *look_up(void *argument)
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                              .ai_flags = AI_ADDRCONFIG};
     struct addrinfo *info = NULL;
-    lookup->status = status_of(getaddrinfo(lookup->host, NULL, &hints, &info));
-    if (lookup->status == 0) {
+    int status = status_of(getaddrinfo(lookup->host, NULL, &hints, &info));
+    if (status == 0) {
         keep_addresses(lookup, info);
         freeaddrinfo(info);
         if (lookup->addresses.naddresses == 0)
-            lookup->status = -ENOENT;
+            status = -ENOENT;
     }
-    uint64_t one = 1;
-    ssize_t written = write(lookup->done_fd, &one, sizeof one);
-    (void)written;
+    atomic_store(&lookup->status, status);
+    close(lookup->done_fd);
     lookup_unref(lookup);
     return NULL;
 }
@@ -91,19 +89,23 @@ static int start_thread(struct lookup *lookup)
     return 0;
 }
 
-static int lookup_new(const char *host, struct lookup **ret_lookup)
+/* Each side closes its own end of the pipe, so that no descriptor is closed
+ * that the other side still uses. */
+static int lookup_new(const char *host, struct lookup **ret_lookup, int *ret_fd)
 {
     size_t size = strlen(host) + 1;
     struct lookup *lookup = calloc(1, sizeof *lookup + size);
     if (!lookup)
         return -ENOMEM;
     memcpy(lookup->host, host, size);
-    lookup->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (lookup->done_fd < 0) {
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0) {
         int error = errno;
         free(lookup);
         return -error;
     }
+    *ret_fd = fds[0];
+    lookup->done_fd = fds[1];
     atomic_init(&lookup->nusers, 2);
     *ret_lookup = lookup;
     return 0;
@@ -113,16 +115,20 @@ static int ask(const char *host, int64_t deadline_ms,
                struct coro_addresses *ret_addresses)
 {
     struct lookup *lookup = NULL;
-    int status = lookup_new(host, &lookup);
+    int fd = -1;
+    int status = lookup_new(host, &lookup, &fd);
     if (status < 0)
         return status;
     status = start_thread(lookup);
-    if (status < 0)
+    if (status < 0) {
+        close(lookup->done_fd);
         lookup_unref(lookup);
-    else
-        status = coro_fd_wait(lookup->done_fd, false, deadline_ms);
+    } else {
+        status = coro_fd_wait(fd, false, deadline_ms);
+    }
+    close(fd);
     if (status == 0)
-        status = lookup->status;
+        status = atomic_load(&lookup->status);
     if (status == 0)
         *ret_addresses = lookup->addresses;
     lookup_unref(lookup);
@@ -136,12 +142,21 @@ static bool is_numeric(const char *host)
            inet_pton(AF_INET6, host, bytes) == 1;
 }
 
+static void set_address(struct coro_addresses *addresses, const char *text)
+{
+    char *place = addresses->texts[addresses->naddresses++];
+    memcpy(place, text, strlen(text) + 1);
+}
+
 int coro_resolve(const char *host, int64_t deadline_ms,
                  struct coro_addresses *ret_addresses)
 {
-    if (!is_numeric(host))
+    bool is_localhost = strcasecmp(host, "localhost") == 0;
+    if (!is_localhost && !is_numeric(host))
         return ask(host, deadline_ms, ret_addresses);
-    ret_addresses->naddresses = 1;
-    memcpy(ret_addresses->texts[0], host, strlen(host) + 1);
+    ret_addresses->naddresses = 0;
+    set_address(ret_addresses, is_localhost ? "127.0.0.1" : host);
+    if (is_localhost)
+        set_address(ret_addresses, "::1");
     return 0;
 }

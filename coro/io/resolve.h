@@ -20,7 +20,8 @@ struct coro_addresses {
 };
 
 /**
- * Looks @host up; a numeric address is its own answer, at once.
+ * Looks @host up. A numeric address is its own answer, at once, and so are both
+ * loopback addresses for "localhost", as RFC 6761 section 6.3 would have it.
  *
  * Returns 0 and at least one address in @ret_addresses, in the order of the
  * system's preference, or
