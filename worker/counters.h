@@ -16,6 +16,7 @@ struct counters {
     _Atomic(uint64_t) done;
     _Atomic(uint64_t) failed;
     _Atomic(uint64_t) interrupted;
+    _Atomic(uint64_t) coroutines; /* how many there are to run jobs */
 };
 
 /** One more. Context: the counter's one writer. */

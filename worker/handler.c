@@ -12,6 +12,9 @@
 /* How much of a class name is looked at and shown. */
 #define CLASS_MAX_BYTES 256
 
+/* How much of a kind that is not known is shown. */
+#define SPEC_SHOWN_BYTES 100
+
 struct binding {
     struct binding *next;
     const struct handler_kind *kind;
@@ -21,6 +24,7 @@ struct binding {
 struct registry {
     const struct handler_kind *raw; /* NULL: raw jobs are not taken */
     struct binding *bindings;       /* by class; few, so a list */
+    struct binding **end;           /* of it, where the next one goes */
 };
 
 static const struct handler_kind *const kinds[] = {
@@ -32,7 +36,10 @@ static const struct handler_kind *const kinds[] = {
 
 struct registry *registry_new(void)
 {
-    return calloc(1, sizeof(struct registry));
+    struct registry *registry = calloc(1, sizeof *registry);
+    if (registry)
+        registry->end = &registry->bindings;
+    return registry;
 }
 
 void registry_free(struct registry *registry)
@@ -57,19 +64,18 @@ static const struct handler_kind *find_kind(const char *spec, char *why,
         names[i] = kinds[i]->name;
     }
     const char *near = coro_nearest(spec, names, NKINDS);
-    snprintf(why, why_size,
-             "found '%.100s', expected one of: noop, sleep%s%s%s", spec,
+    /* Behind a ':', in a misplaced URL, there may be a password. */
+    size_t shown = strcspn(spec, ":");
+    snprintf(why, why_size, "found '%.*s', expected one of: noop, sleep%s%s%s",
+             shown < SPEC_SHOWN_BYTES ? (int)shown : SPEC_SHOWN_BYTES, spec,
              near ? "; did you mean '" : "", near ? near : "",
              near ? "'?" : "");
     return NULL;
 }
 
-int registry_bind(struct registry *registry, const char *class_name,
-                  const char *spec, char *why, size_t why_size)
+int registry_bind_kind(struct registry *registry, const char *class_name,
+                       const struct handler_kind *kind)
 {
-    const struct handler_kind *kind = find_kind(spec, why, why_size);
-    if (!kind)
-        return -EINVAL;
     if (!class_name) {
         registry->raw = kind;
         return 0;
@@ -80,9 +86,17 @@ int registry_bind(struct registry *registry, const char *class_name,
         return -ENOMEM;
     memcpy(binding->class_name, class_name, size);
     binding->kind = kind;
-    binding->next = registry->bindings;
-    registry->bindings = binding;
+    binding->next = NULL;
+    *registry->end = binding;
+    registry->end = &binding->next;
     return 0;
+}
+
+int registry_bind(struct registry *registry, const char *class_name,
+                  const char *spec, char *why, size_t why_size)
+{
+    const struct handler_kind *kind = find_kind(spec, why, why_size);
+    return kind ? registry_bind_kind(registry, class_name, kind) : -EINVAL;
 }
 
 static const struct handler_kind *find_bound(const struct registry *registry,

@@ -60,6 +60,13 @@ int registry_bind(struct registry *registry, const char *class_name,
                   const char *spec, char *why, size_t why_size);
 
 /**
+ * The same for a kind of handler that is not among the built-in ones; @kind is
+ * borrowed for the registry's life. Returns 0 or -ENOMEM.
+ */
+int registry_bind_kind(struct registry *registry, const char *class_name,
+                       const struct handler_kind *kind);
+
+/**
  * Finds the handler of @job and runs it. A job that none takes has failed.
  * Context: coroutine on the worker's loop. Suspends; a cancellation point.
  */

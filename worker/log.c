@@ -1,6 +1,7 @@
 #include "worker/log.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -21,7 +22,7 @@
 /* One line may be this long, and a buffer as long as that and what it held. */
 #define MAX_LINE (32 * 1024 * 1024)
 
-/* How long a non-blocking fd that is full is waited for. */
+/* How long an fd that is full is waited for, each time. */
 #define FULL_WAIT_MS 100
 
 /* 2026-11-22T10:08:02 and, after a point, milliseconds, Z and a zero byte. */
@@ -39,6 +40,9 @@ static _Atomic uint64_t ndropped;
  * more than 4 KiB as a whole. It also guards what follows.
  */
 static pthread_mutex_t write_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Whether writing may have to wait for a reader: all but regular files. */
+static bool may_fill = true;
 
 /* The last thing written was part of a line whose rest had to be dropped. */
 static bool torn;
@@ -59,7 +63,9 @@ static __thread struct thread_log thread_log;
 
 void log_start(const struct log_options *wanted)
 {
+    struct stat status;
     options = *wanted;
+    may_fill = fstat(options.fd, &status) < 0 || !S_ISREG(status.st_mode);
     torn = false;
     stalled = false;
     atomic_store_explicit(&ndropped, 0, memory_order_relaxed);
@@ -129,40 +135,37 @@ static const char *time_text(struct thread_log *log)
     return log->time;
 }
 
-/*
- * Waits until the full fd takes more, at most until @deadline_ms. Returns 0 or
- * a negative errno.
- */
-static int wait_writable(int64_t deadline_ms)
+/* Whether the fd takes a little more, now or soon. */
+static bool takes_more(void)
 {
-    int64_t left_ms = deadline_ms - coro_now_ms();
-    if (left_ms <= 0)
-        return -EAGAIN;
+    int64_t deadline_ms = coro_after(stalled ? 0 : FULL_WAIT_MS);
     struct pollfd full = {.fd = options.fd, .events = POLLOUT};
-    int nready = poll(&full, 1, (int)left_ms);
-    if (nready < 0 && errno != EINTR)
-        return -errno;
-    return 0;
+    for (;;) {
+        int64_t left_ms = deadline_ms - coro_now_ms();
+        int nready = poll(&full, 1, left_ms > 0 ? (int)left_ms : 0);
+        if (nready >= 0 || errno != EINTR)
+            return nready > 0;
+    }
 }
 
-/* Writes as much as it can; returns how many bytes that was. */
+/* Writes as much as it can; returns how many bytes that was.
+ *
+ * A pipe or a terminal may be full because nobody reads it. It may be shared
+ * with others, so it is not made non-blocking; but a piece that it says it has
+ * room for does not block. */
 static size_t write_all(const char *bytes, size_t len)
 {
     size_t done = 0;
-    int64_t deadline_ms = 0;
     while (done < len) {
-        ssize_t n = write(options.fd, bytes + done, len - done);
-        if (n > 0) {
-            done += (size_t)n;
-            continue;
-        }
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n == 0 || errno != EAGAIN || stalled)
+        if (may_fill && !takes_more())
             break;
-        if (deadline_ms == 0)
-            deadline_ms = coro_after(FULL_WAIT_MS);
-        if (wait_writable(deadline_ms) < 0)
+        size_t piece = len - done;
+        if (may_fill && piece > PIPE_BUF)
+            piece = PIPE_BUF;
+        ssize_t n = write(options.fd, bytes + done, piece);
+        if (n > 0)
+            done += (size_t)n;
+        else if (n == 0 || (errno != EINTR && errno != EAGAIN))
             break;
     }
     stalled = done < len;

@@ -6,7 +6,7 @@
  * up as MESSAGE_OUTCOME, always, sooner or later.
  *
  *     master ── job, cancel all, dump, stop ──▶ worker
- *     master ◀── outcome, stopped ───────────── worker
+ *     master ◀── outcome, fewer, stopped ────── worker
  */
 #ifndef WORKER_MESSAGE_H
 #define WORKER_MESSAGE_H
@@ -19,6 +19,7 @@ enum message_kind {
     MESSAGE_DUMP,       /* down: log what every coroutine does */
     MESSAGE_STOP,       /* down: end the thread */
     MESSAGE_OUTCOME,    /* up: what became of it; in a struct job */
+    MESSAGE_FEWER,      /* up: fewer coroutines than asked for; in the pool */
     MESSAGE_STOPPED,    /* up: the thread is about to end; in the runner */
 };
 

@@ -10,6 +10,10 @@
 /* So many coroutines are started before others get a turn. */
 #define START_BATCH 256
 
+/* How often a coroutine that can't be had is asked for, and how far apart. */
+#define START_TRIES    20
+#define START_RETRY_MS 50
+
 struct pool_slot {
     struct pool *pool;
     struct coro_task *task; /* NULL: not started, or ended */
@@ -73,7 +77,7 @@ static void run_job(struct pool_slot *slot, struct job *job)
     if (job_start(job)) {
         counter_add(&pool->options.counters->started);
         slot->job = job;
-        slot->since_ms = coro_task_since_ms(slot->task);
+        slot->since_ms = coro_loop_now_ms(pool->loop);
         job->outcome = registry_run(pool->options.registry, job);
         slot->job = NULL;
         count(pool->options.counters, job->outcome);
@@ -88,8 +92,10 @@ static int work(void *argument)
     slot->task = coro_task_current();
     while (!pool->is_stopping) {
         void *job;
+        /* Without a job it is only cancelled because the pool, or the loop, is
+         * ending. */
         if (coro_queue_get(&pool->jobs, CORO_NEVER, &job) < 0)
-            continue;
+            break;
         run_job(slot, job);
         /* A cancellation was meant for the job, not for the next one. */
         if (!pool->is_stopping)
@@ -99,20 +105,56 @@ static int work(void *argument)
     return 0;
 }
 
+static int start_one(struct pool *pool)
+{
+    static const struct coro_spawn_options options = {.name = "worker"};
+    struct pool_slot *slot = &pool->slots[pool->nslots];
+    slot->pool = pool;
+    int status = coro_group_spawn(&pool->group, work, slot, &options);
+    if (status < 0)
+        return status;
+    pool->nslots++;
+    counter_add(&pool->options.counters->coroutines);
+    return 0;
+}
+
+/* The master must not take jobs for coroutines that there are not. */
+static void tell_fewer(void *argument)
+{
+    struct pool *pool = argument;
+    log_line(LOG_LEVEL_WARN, "worker", NULL, 0,
+             "no memory for more than %zu of %zu coroutines: running so many "
+             "jobs at once",
+             pool->nslots, pool->options.concurrency);
+    pool->fewer.kind = MESSAGE_FEWER;
+    coro_submit_push(pool->options.up, &pool->fewer.node);
+}
+
+/* Asks again for what could not be had. Returns -ENOMEM when it has been asked
+ * for often enough, and there is at least one; or -ECANCELED. */
+static int try_again_later(struct pool *pool, int *tries_left)
+{
+    if (*tries_left == 0 && pool->nslots > 0)
+        return -ENOMEM;
+    *tries_left -= *tries_left > 0;
+    return coro_sleep(START_RETRY_MS);
+}
+
 static int start_all(void *argument)
 {
     struct pool *pool = argument;
-    static const struct coro_spawn_options options = {.name = "worker"};
-    while (pool->nslots < pool->options.concurrency && !pool->is_stopping) {
-        struct pool_slot *slot = &pool->slots[pool->nslots];
-        slot->pool = pool;
-        int status = coro_group_spawn(&pool->group, work, slot, &options);
-        if (status < 0)
-            coro_sleep(10);
-        else if (++pool->nslots % START_BATCH == 0)
-            coro_relax();
+    int tries_left = START_TRIES;
+    int status = 0;
+    while (pool->nslots < pool->options.concurrency && !pool->is_stopping &&
+           status == 0) {
+        if (start_one(pool) < 0)
+            status = try_again_later(pool, &tries_left);
+        else if (pool->nslots % START_BATCH == 0)
+            status = coro_relax();
     }
-    return 0;
+    if (status == -ENOMEM)
+        coro_call_on_loop_stack(tell_fewer, pool);
+    return status;
 }
 
 int pool_init(struct pool *pool, struct coro_loop *loop,

@@ -38,6 +38,7 @@ struct pool {
     struct coro_submit_node *newest;
     struct coro_submit_node *oldest;
     bool is_stopping;
+    struct message fewer;
 };
 
 /**

@@ -3,10 +3,15 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "coro/sched/loop.h"
+#include "coro/sched/overflow.h"
 #include "worker/log.h"
+
+#define THREAD_STACK_BYTES ((size_t)1 << 20)
 
 struct runner {
     struct coro_loop *loop;
@@ -15,6 +20,7 @@ struct runner {
     struct coro_source log; /* writes the log out once a turn */
     struct coro_callback stopped;
     struct message farewell;
+    pthread_mutex_t asking; /* held while a request is being pushed */
     pthread_t thread;
     bool has_told_guards;
 };
@@ -48,6 +54,7 @@ static void handle_request(struct runner *runner, enum message_kind kind)
         break;
     case MESSAGE_JOB:
     case MESSAGE_OUTCOME:
+    case MESSAGE_FEWER:
     case MESSAGE_STOPPED:
         break;
     }
@@ -88,16 +95,27 @@ static void end_turn(struct coro_source *source)
     log_flush();
 }
 
+/* The request to stop may be seen here before the push that brought it has
+ * returned; until then that push may still wake the loop. */
+static void wait_for_push(struct runner *runner)
+{
+    pthread_mutex_lock(&runner->asking);
+    pthread_mutex_unlock(&runner->asking);
+}
+
 /* The thread frees its loop itself: tasks that are left end as they ran. */
 static void *run(void *argument)
 {
     struct runner *runner = argument;
+    coro_overflow_watch(); /* without it an overflow only says less */
     coro_loop_run_forever(runner->loop);
+    wait_for_push(runner);
     struct coro_submit_node *rest = coro_submit_close(&runner->down);
     if (rest)
         receive(runner, rest);
     coro_loop_free(runner->loop);
     pool_release(&runner->pool);
+    coro_overflow_unwatch();
     log_thread_end();
     coro_submit_push(runner->pool.options.up, &runner->farewell.node);
     return NULL;
@@ -113,14 +131,30 @@ static int start_thread(struct runner *runner)
     sigdelset(&all, SIGILL);
     sigdelset(&all, SIGABRT);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&runner->thread, NULL, run, runner);
+    /* Not what `ulimit -s` says: the loop's own frames need little, but some. */
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES);
+    int error = pthread_create(&runner->thread, &attributes, run, runner);
+    pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return -error;
 }
 
+/* calloc() would not align the submit queue as its type demands. */
+static struct runner *runner_new(void)
+{
+    size_t align = alignof(struct runner);
+    struct runner *runner =
+        aligned_alloc(align, (sizeof *runner + align - 1) / align * align);
+    if (runner)
+        memset(runner, 0, sizeof *runner);
+    return runner;
+}
+
 int runner_start(const struct pool_options *options, struct runner **ret_runner)
 {
-    struct runner *runner = calloc(1, sizeof *runner);
+    struct runner *runner = runner_new();
     if (!runner)
         return -ENOMEM;
     int status = coro_loop_new(NULL, &runner->loop);
@@ -138,11 +172,13 @@ int runner_start(const struct pool_options *options, struct runner **ret_runner)
     runner->log.flush = end_turn;
     coro_loop_add_source(runner->loop, &runner->log);
     runner->farewell.kind = MESSAGE_STOPPED;
+    pthread_mutex_init(&runner->asking, NULL);
     status = start_thread(runner);
     if (status < 0) {
         coro_submit_close(&runner->down);
         coro_loop_free(runner->loop);
         pool_release(&runner->pool);
+        pthread_mutex_destroy(&runner->asking);
         free(runner);
         return status;
     }
@@ -163,7 +199,9 @@ int runner_request(struct runner *runner, enum message_kind kind)
     if (!message)
         return -ENOMEM;
     message->kind = kind;
+    pthread_mutex_lock(&runner->asking);
     int status = coro_submit_push(&runner->down, &message->node);
+    pthread_mutex_unlock(&runner->asking);
     if (status < 0)
         free(message);
     return status;
@@ -172,5 +210,6 @@ int runner_request(struct runner *runner, enum message_kind kind)
 void runner_join(struct runner *runner)
 {
     pthread_join(runner->thread, NULL);
+    pthread_mutex_destroy(&runner->asking);
     free(runner);
 }

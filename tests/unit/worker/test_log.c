@@ -236,8 +236,8 @@ static void a_full_fd_costs_lines_not_the_process(void **state)
 {
     struct sink *sink = *state;
     fcntl(sink->write_fd, F_SETFL, O_NONBLOCK);
-    fcntl(sink->write_fd, F_SETPIPE_SZ, 4096);
-    /* Longer than what a pipe takes as a whole: one line will break off. */
+    fcntl(sink->write_fd, F_SETPIPE_SZ, 8192);
+    /* Longer than what the pipe holds: one line will break off. */
     while (log_dropped() == 0) {
         log_line(LOG_LEVEL_INFO, NULL, NULL, 0, "%010000d", 1);
         log_flush();
@@ -249,6 +249,18 @@ static void a_full_fd_costs_lines_not_the_process(void **state)
     log_flush();
     assert_int_equal(drain(sink)[0], '\n');
     assert_string_equal(sink->text + 26, "info  after\n");
+    assert_int_equal(log_dropped(), 1);
+}
+
+static void a_full_blocking_fd_does_not_block(void **state)
+{
+    struct sink *sink = *state;
+    fcntl(sink->write_fd, F_SETPIPE_SZ, 8192);
+    assert_int_equal(fcntl(sink->write_fd, F_GETFL) & O_NONBLOCK, 0);
+    while (log_dropped() == 0) {
+        log_line(LOG_LEVEL_INFO, NULL, NULL, 0, "%01000d", 1);
+        log_flush();
+    }
     assert_int_equal(log_dropped(), 1);
 }
 
@@ -383,6 +395,7 @@ int main(void)
         with_sink(a_json_line_is_one_object),
         with_sink(every_byte_makes_a_valid_json_line),
         with_sink(a_full_fd_costs_lines_not_the_process),
+        with_sink(a_full_blocking_fd_does_not_block),
         with_sink(a_full_fd_is_waited_for_once),
         with_sink(a_full_disk_is_counted),
         with_sink(a_closed_reader_is_counted),
