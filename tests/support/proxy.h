@@ -1,0 +1,63 @@
+/*
+ * A TCP proxy that does to connections what networks do to them.
+ *
+ *     client ──▶ proxy, on a loopback port of its own ──▶ server
+ *
+ *     struct proxy *proxy = proxy_start(server_port);
+ *     … connect to proxy_port(proxy) …
+ *     proxy_cut(proxy, PROXY_CUT_RESET);
+ *     …
+ *     proxy_stop(proxy);
+ *
+ * It runs in a thread of its own. Each function that changes something returns
+ * when it has been done. What goes wrong in the proxy itself fails the test.
+ * Context of all functions: the test's thread, not in a coroutine that may not
+ * block for a moment.
+ */
+#ifndef TESTS_SUPPORT_PROXY_H
+#define TESTS_SUPPORT_PROXY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What becomes of bytes, of present and of later connections. */
+enum proxy_mode {
+    PROXY_PASS,
+    PROXY_BYTEWISE, /* one byte at a time, in both directions */
+    PROXY_SWALLOW,  /* the server gets everything, its answers vanish */
+    PROXY_BLACK,    /* accepts, and then nothing goes either way */
+    PROXY_REFUSE,   /* new connections are refused; present ones go on */
+};
+
+enum proxy_cut {
+    PROXY_CUT_END,   /* both sides see the end of the stream */
+    PROXY_CUT_RESET, /* the client sees a reset */
+    PROXY_CUT_HALF,  /* the client sees the end, but may go on sending */
+};
+
+struct proxy;
+
+/** Starts a proxy before the server at this port of 127.0.0.1. */
+struct proxy *proxy_start(uint16_t server_port);
+
+/** Ends the proxy and all its connections. NULL is allowed. */
+void proxy_stop(struct proxy *proxy);
+
+/** Where to connect to. */
+uint16_t proxy_port(const struct proxy *proxy);
+
+void proxy_set_mode(struct proxy *proxy, enum proxy_mode mode);
+
+/** Cuts all present connections. */
+void proxy_cut(struct proxy *proxy, enum proxy_cut cut);
+
+/** Lets @nbytes more of the server's answers through, then cuts so. */
+void proxy_cut_after(struct proxy *proxy, size_t nbytes, enum proxy_cut cut);
+
+/** How many connections it has accepted so far. */
+size_t proxy_naccepted(struct proxy *proxy);
+
+/** How many bytes have come from the server, passed on or not. */
+size_t proxy_nanswered(struct proxy *proxy);
+
+#endif
