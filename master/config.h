@@ -17,6 +17,12 @@ struct config_text {
     const char *text;
 };
 
+/* A text that grows in a buffer until that is full. */
+struct config_writer {
+    char *at;
+    size_t size;
+};
+
 /** Writes "out of memory" into @error. Returns -ENOMEM. */
 int config_out_of_memory(struct options_error *error);
 
@@ -34,6 +40,13 @@ void config_reset(struct options *options, const struct option_spec *spec);
 /** Does the work of options_describe(). */
 void config_describe(const struct options *options,
                      const struct option_spec *spec, char *buffer, size_t size);
+
+/** Adds to the text of @writer as much as fits; it stays terminated. */
+__attribute__((format(printf, 2, 3))) void config_put(
+    struct config_writer *writer, const char *format, ...);
+
+/** Adds @text with the credentials in each URL in it replaced by ***. */
+void config_put_masked(struct config_writer *writer, const char *text);
 
 /** Overwrites the credentials in each URL in @text with asterisks. */
 void config_mask(char *text);

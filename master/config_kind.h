@@ -9,12 +9,6 @@
 
 #include "master/config.h"
 
-/* A text that grows in a buffer until that is full. */
-struct config_writer {
-    char *at;
-    size_t size;
-};
-
 /* See config_set(), config_reset() and config_describe(). */
 struct config_kind {
     int (*set)(void *field, const struct option_spec *spec,
@@ -29,18 +23,12 @@ extern const struct config_kind config_kind_handlers;
 
 /**
  * Writes "@where: found '@found', expected @expected" into @error, with
- * @found cut to a fair length and its control characters made visible.
+ * @found cut to a fair length, its control characters made visible and
+ * credentials in it masked.
  *
- * Returns -EINVAL.
+ * Returns -EINVAL, or -ENOMEM with @error filled.
  */
 int config_refuse(struct options_error *error, const char *where,
                   const char *found, const char *expected);
-
-/** Adds to the text of @writer as much as fits; it stays terminated. */
-__attribute__((format(printf, 2, 3))) void config_put(
-    struct config_writer *writer, const char *format, ...);
-
-/** Adds @text with the credentials in each URL in it replaced by ***. */
-void config_put_masked(struct config_writer *writer, const char *text);
 
 #endif

@@ -88,7 +88,8 @@ static void queues_describe(const void *field, const struct option_spec *spec,
     (void)spec;
     const struct options_queues *queues = field;
     for (size_t i = 0; i < queues->count; i++) {
-        config_put(writer, "%s%s", i > 0 ? "," : "", queues->items[i].key);
+        config_put(writer, "%s", i > 0 ? "," : "");
+        config_put_masked(writer, queues->items[i].key);
         if (queues->items[i].weight > 0)
             config_put(writer, "=%u", queues->items[i].weight);
     }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "master/config_kind.h"
@@ -28,16 +29,19 @@ void config_put(struct config_writer *writer, const char *format, ...)
 int config_refuse(struct options_error *error, const char *where,
                   const char *found, const char *expected)
 {
-    char shown[FOUND_MAX + 1];
-    size_t len = strnlen(found, FOUND_MAX);
-    for (size_t i = 0; i < len; i++) {
-        unsigned char byte = (unsigned char)found[i];
-        shown[i] = byte < ' ' || byte == 0x7f ? '?' : found[i];
-    }
-    shown[len] = '\0';
+    /* It may be a misplaced URL. It is masked before it is cut: the '@' that
+     * tells a password may come late. */
+    char *shown = strdup(found);
+    if (!shown)
+        return config_out_of_memory(error);
+    config_mask(shown);
+    for (char *c = shown; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
     snprintf(error->message, sizeof(error->message),
-             "%s: found '%s%s', expected %s", where, shown,
-             found[len] ? "..." : "", expected);
+             "%s: found '%.*s%s', expected %s", where, FOUND_MAX, shown,
+             strlen(shown) > FOUND_MAX ? "..." : "", expected);
+    free(shown);
     return -EINVAL;
 }
 

@@ -2,8 +2,10 @@
  * Where the program begins: from its first argument to a command.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "coro/base/nearest.h"
 #include "master/cli/command.h"
@@ -113,8 +115,21 @@ static int run_command(const struct command_entry *entry, int argc, char **argv)
     return status;
 }
 
+/* Started without one of the three standard descriptors, the first file or
+ * socket that we open would become it, and get our output. */
+static void open_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    open_standard_descriptors();
     const char *name = argc > 1 ? resolve_synonym(argv[1]) : "help";
     int rest = argc > 2 ? argc - 2 : 0;
     char **rest_argv = argv + argc - rest;

@@ -123,6 +123,8 @@ static bool asks_for_help(int argc, char **argv)
     return false;
 }
 
+/* Only what stands before a ':' is quoted: behind it, in a misplaced URL,
+ * there may be a password. */
 static int refuse_unknown(const struct reader *reader, const char *name)
 {
     char dashed[OPTIONS_MAX][NAME_MAX_LENGTH + 3];
@@ -143,7 +145,7 @@ static int refuse_unknown(const struct reader *reader, const char *name)
     else if (name[1] != '-')
         snprintf(hint, sizeof(hint), "; '--' ends the options");
     snprintf(reader->error->message, sizeof(reader->error->message),
-             "unknown option '%s'%s", name, hint);
+             "unknown option '%.*s'%s", (int)strcspn(name, ":"), name, hint);
     return -EINVAL;
 }
 

@@ -67,8 +67,9 @@ static const struct option_spec specs[] = {
         .commands = RUN,
         FIELD(handlers),
         .help = "what runs a job: 'sleep' (the payload is a number of "
-                "seconds) or 'noop'; may be repeated, once for each class "
-                "of job and once without a class for all others",
+                "seconds) or 'noop'; may be repeated. With a class: for "
+                "jobs that are JSON objects with that class; without: for "
+                "all that are no such objects",
     },
     {
         .name = "concurrency",

@@ -5,15 +5,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "coro/base/clock.h"
+#include "master/config.h"
 #include "master/process/notify.h"
 #include "master/queue/fetch_mode.h"
 #include "master/queue/probe.h"
 #include "master/service_internal.h"
 #include "worker/log.h"
 
-#define PROBE_MS 10000
+#define PROBE_MS 3000
+#define QUIET_MS 10000
+
+/* Standard streams, two loops, signals, two connections, a look-up or two. */
+#define DESCRIPTORS_LEAST 24
 
 /* --- signals -------------------------------------------------------------- */
 
@@ -27,18 +33,29 @@ static void ask_to_stop(struct service *service, const char *name)
     }
     log_line(LOG_LEVEL_INFO, NULL, NULL, 0,
              "%s received again: not waiting for jobs any longer", name);
+    service->is_hurried = true;
     service->drain_deadline_ms = coro_now_ms();
     if (service->has_dispatch)
         dispatch_hurry(&service->dispatch);
 }
 
+/* A task, because ending the pop that blocks takes a word with Redis. */
+static int quiet_main(void *argument)
+{
+    struct service *service = argument;
+    return fetch_quiet(&service->fetch, coro_after(QUIET_MS));
+}
+
 static void go_quiet(struct service *service)
 {
+    service->starts_quiet = service->phase == SERVICE_PHASE_STARTING;
     if (service->phase != SERVICE_PHASE_RUNNING)
         return;
     service->phase = SERVICE_PHASE_QUIET;
     service->fetch.is_quiet = true;
-    dispatch_nudge(&service->dispatch);
+    coro_group_spawn(
+        &service->tasks, quiet_main, service,
+        &(struct coro_spawn_options){.name = "quiet", .large_stack = true});
     log_line(LOG_LEVEL_INFO, NULL, NULL, 0,
              "quiet: taking no more jobs, running ones go on");
     notify("STATUS=Quiet: taking no more jobs");
@@ -96,32 +113,85 @@ static void on_signal(void *argument, int number)
 
 /* --- the connections ------------------------------------------------------ */
 
+static bool is_reason(const struct trouble *trouble, const char *reason)
+{
+    return trouble_is_on(trouble) &&
+           strncmp(trouble->reason, reason, sizeof trouble->reason - 1) == 0;
+}
+
+/* We gave the connection up because of an answer. Whoever got that has told of
+ * it, and will tell when it works again: nothing more is to be said here. */
+static bool is_told(const struct service *service, const char *reason)
+{
+    return is_reason(&service->fetch.trouble, reason) ||
+           is_reason(&service->settle.trouble, reason);
+}
+
+/* The private Redis has ended by itself: nobody would start it again. */
+static void give_up(struct service *service)
+{
+    if (coro_future_is_done(&service->stop_asked))
+        return;
+    service->result.end = SERVICE_END_FAILED;
+    log_line(LOG_LEVEL_ERROR, NULL, NULL, 0,
+             "the private Redis has ended by itself; its log, redis.log, is "
+             "with its data");
+    coro_future_set(&service->stop_asked, 0, NULL);
+    coro_future_set(&service->first_contact, -ECANCELED, NULL);
+}
+
+/* Tells that Redis is away, unless that was said already or is the end. */
+static void tell_away(struct service *service,
+                      const struct coro_redis_event *event)
+{
+    bool is_the_end =
+        event->refused_us && service->phase == SERVICE_PHASE_STARTING;
+    if (is_the_end || coro_future_is_done(&service->stop_asked) ||
+        strcmp(service->last_reason, event->reason) == 0 ||
+        is_told(service, event->reason))
+        return;
+    snprintf(service->last_reason, sizeof service->last_reason, "%s",
+             event->reason);
+    log_line(LOG_LEVEL_WARN, "redis", NULL, 0,
+             "%s: %s; trying again until it answers", service->url,
+             event->reason);
+}
+
 /* One line when Redis goes away, one when the reason changes, one when it is
  * back; whatever number of attempts lies between. */
 static void on_commands(void *argument, const struct coro_redis_event *event)
 {
     struct service *service = argument;
     if (event->state == CORO_REDIS_UP) {
-        if (service->last_reason[0] &&
-            service->phase != SERVICE_PHASE_STARTING)
+        if (service->last_reason[0] && service->phase != SERVICE_PHASE_STARTING)
             log_line(LOG_LEVEL_INFO, "redis", NULL, 0, "connected to %s",
                      service->url);
         service->last_reason[0] = '\0';
         coro_future_set(&service->first_contact, 0, NULL);
         return;
     }
-    bool is_news = strcmp(service->last_reason, event->reason) != 0;
-    if (is_news && !coro_future_is_done(&service->stop_asked)) {
-        snprintf(service->last_reason, sizeof service->last_reason, "%s",
-                 event->reason);
-        log_line(LOG_LEVEL_WARN, "redis", NULL, 0,
-                 "%s: %s; trying again until it answers", service->url,
-                 event->reason);
-    }
+    tell_away(service, event);
+    if (service->has_lost_redis && service->has_lost_redis(service->argument))
+        give_up(service);
     if (event->refused_us)
         coro_future_set(&service->first_contact, -EACCES, NULL);
     else if (service->options->wait_redis_ms == 0)
         coro_future_set(&service->first_contact, -ECONNREFUSED, NULL);
+}
+
+/* The second connection goes and comes with the first; only that it can't be
+ * had although the first one is there is worth a line. */
+static void on_blocking(void *argument, const struct coro_redis_event *event)
+{
+    struct service *service = argument;
+    bool was_up = service->was_blocking_up;
+    service->was_blocking_up = event->state == CORO_REDIS_UP;
+    if (event->state == CORO_REDIS_UP) {
+        trouble_over(&service->blocking_trouble);
+        return;
+    }
+    if (!was_up && coro_redis_is_up(service->commands))
+        trouble_note(&service->blocking_trouble, event->reason);
 }
 
 static int connect_redis(struct service *service)
@@ -136,7 +206,9 @@ static int connect_redis(struct service *service)
     if (status < 0)
         return status;
     options.after = service->commands;
-    options.on_event = NULL;
+    options.on_event = on_blocking;
+    trouble_init(&service->blocking_trouble,
+                 "no second connection, asking twice a second instead");
     return coro_redis_start(service->loop, &options, &service->blocking);
 }
 
@@ -147,6 +219,21 @@ static void fail(struct service *service, enum service_end end,
 {
     service->result.end = end;
     log_line(LOG_LEVEL_ERROR, NULL, NULL, 0, "%s: %s", what, why);
+}
+
+/* An errno in words; what can be helped by a larger limit names it. */
+static void fail_by(struct service *service, const char *what, int status)
+{
+    char why[160];
+    struct rlimit limit;
+    if (status == -EMFILE && getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        snprintf(why, sizeof why,
+                 "%s (found a limit of %llu, expected at least %d: ulimit -n)",
+                 strerror(EMFILE), (unsigned long long)limit.rlim_cur,
+                 DESCRIPTORS_LEAST);
+    else
+        snprintf(why, sizeof why, "%s", strerror(-status));
+    fail(service, SERVICE_END_FAILED, what, why);
 }
 
 /* Waits for the first answer of Redis. Returns false when there is no use in
@@ -241,12 +328,11 @@ static int start_work(struct service *service)
 static void tell_ready(struct service *service)
 {
     char queues[200];
-    size_t used = 0;
-    for (size_t i = 0; i < service->options->queues.count; i++)
-        if (used < sizeof queues)
-            used += (size_t)snprintf(queues + used, sizeof queues - used,
-                                     "%s%s", i ? ", " : "",
-                                     service->options->queues.items[i].key);
+    struct config_writer writer = {queues, sizeof queues};
+    for (size_t i = 0; i < service->options->queues.count; i++) {
+        config_put(&writer, "%s", i ? ", " : "");
+        config_put_masked(&writer, service->options->queues.items[i].key);
+    }
     log_line(LOG_LEVEL_INFO, NULL, NULL, 0,
              "ready: up to %zu jobs at once from %s (%s, %s)",
              (size_t)service->options->concurrency, queues,
@@ -262,11 +348,12 @@ static void run_until_asked(struct service *service)
         return;
     int status = start_work(service);
     if (status < 0) {
-        fail(service, SERVICE_END_FAILED, "can't start the worker",
-             strerror(-status));
+        fail_by(service, "can't start the worker", status);
     } else {
         service->phase = SERVICE_PHASE_RUNNING;
         tell_ready(service);
+        if (service->starts_quiet)
+            go_quiet(service);
         coro_future_wait(&service->stop_asked, CORO_NEVER);
     }
     service_stop(service);
@@ -283,7 +370,7 @@ static int service_main(void *argument)
         fail(service, SERVICE_END_REFUSED, "rediss:// can't be used",
              "TLS to Redis is not supported in this build");
     else if (status < 0)
-        fail(service, SERVICE_END_FAILED, "can't start", strerror(-status));
+        fail_by(service, "can't start", status);
     else
         run_until_asked(service);
     coro_group_close(&service->tasks);
@@ -340,6 +427,8 @@ struct service_result service_run(const struct service_options *options)
     *service = (struct service){
         .options = options->options,
         .registry = options->registry,
+        .has_lost_redis = options->has_lost_redis,
+        .argument = options->argument,
         .signals = {.fd = -1},
     };
     coro_redis_address_describe(&options->options->redis, service->url,
@@ -348,7 +437,7 @@ struct service_result service_run(const struct service_options *options)
     if (status == 0)
         status = run_loop(service);
     if (status < 0)
-        fail(service, SERVICE_END_FAILED, "can't start", strerror(-status));
+        fail_by(service, "can't start", status);
     result = service->result;
     if (!result.is_thread_stuck)
         free(service);

@@ -9,7 +9,7 @@
  *     STARTING   connecting, looking at the server
  *        │ the server answered            │ TERM, INT: straight to the end
  *        ▼
- *     RUNNING ◀──▶ QUIET (TSTP: takes nothing more, until it ends)
+ *     RUNNING ───▶ QUIET (TSTP: takes nothing more, until it ends)
  *        │ TERM, INT
  *        ▼
  *     DRAINING   takes nothing more; what runs may end, for a while
@@ -37,6 +37,11 @@ enum service_end {
 struct service_options {
     const struct options *options;
     const struct registry *registry;
+
+    /* NULL, or whether the server is known to be gone for good; asked, with
+     * @argument, when a connection is lost. The service then stops. */
+    bool (*has_lost_redis)(void *argument);
+    void *argument;
 };
 
 struct service_result {

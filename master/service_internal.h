@@ -25,6 +25,8 @@ enum service_phase {
 struct service {
     const struct options *options;
     const struct registry *registry;
+    bool (*has_lost_redis)(void *argument);
+    void *argument;
     enum service_phase phase;
     struct service_result result;
     char identity[IDENTITY_MAX];
@@ -45,8 +47,12 @@ struct service {
 
     struct coro_future first_contact; /* with Redis: a status */
     struct coro_future stop_asked;
-    char last_reason[200]; /* for which Redis was away, as logged */
-    int64_t drain_deadline_ms;
+    struct trouble blocking_trouble;
+    char last_reason[200];     /* for which Redis was away, as logged */
+    int64_t drain_deadline_ms; /* until when jobs may run on */
+    bool is_hurried;           /* asked to stop more than once */
+    bool starts_quiet;         /* asked to be quiet while starting */
+    bool was_blocking_up;      /* the second connection, when last told of */
 };
 
 /** Brings a service that runs to its end, as --shutdown-timeout says. */

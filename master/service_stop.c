@@ -11,10 +11,23 @@
 #include "worker/log.h"
 
 /* The second that is allowed beyond the time-out, and what it is spent on. */
+#define BEYOND_MS 950
 #define QUIET_MS  200 /* ending the pop that blocks */
 #define CANCEL_MS 300 /* handlers that were cancelled */
-#define SETTLE_MS 350 /* telling Redis */
-#define STOP_MS   100 /* the worker thread */
+#define SETTLE_MS 300 /* telling Redis */
+
+/* How long the worker thread has to free its coroutines: while there is time,
+ * beyond the time-out, and when it is known to be stuck. */
+#define STOP_MS       5000
+#define STOP_LATE_MS  200
+#define STOP_STUCK_MS 50
+
+/* Beyond that, while Redis goes on settling some in each step. */
+#define SETTLE_STEP_MS 200
+#define SETTLE_MOST_MS 5000
+
+/* What can't be woken by a second signal looks for one so often. */
+#define SLICE_MS 50
 
 static void tell(const char *status)
 {
@@ -24,16 +37,42 @@ static void tell(const char *status)
     log_line(LOG_LEVEL_INFO, NULL, NULL, 0, "%s", status);
 }
 
-static void stop_fetching(struct service *service)
+/* The sooner of @deadline_ms and the end of the time that all may take. */
+static int64_t within(const struct service *service, int64_t deadline_ms)
 {
+    int64_t end_ms = service->drain_deadline_ms + BEYOND_MS;
+    return deadline_ms < end_ms ? deadline_ms : end_ms;
+}
+
+/* Commands that take jobs are waited for as long as jobs are: what they bring
+ * goes back. Only at the end they are given up. */
+static int stop_fetching(void *argument)
+{
+    struct service *service = argument;
+    struct fetch *fetch = &service->fetch;
     if (!service->has_fetch)
-        return;
-    if (fetch_quiet(&service->fetch, coro_after(QUIET_MS)) == 0)
-        return;
-    /* Redis does not answer just now. Whatever its reply brings is dealt with
-     * while we wait for the jobs; what comes after that can't be helped. */
+        return 0;
+    int64_t least_ms = coro_after(QUIET_MS);
+    int status = fetch_quiet(fetch, least_ms);
+    if (status == 0)
+        return 0;
     log_line(LOG_LEVEL_WARN, "redis", NULL, 0,
-             "no answer to the request to end the pop that blocks");
+             "no answer yet to a command that takes jobs: waiting for it");
+    while (status < 0 && coro_now_ms() < service->drain_deadline_ms)
+        status = fetch_quiet(fetch, coro_after(SLICE_MS));
+    return status;
+}
+
+/* An answer may still be on its way, with nobody left to receive it. */
+static void tell_unanswered(struct service *service)
+{
+    if (!service->has_fetch || service->fetch.nasked == 0)
+        return;
+    service->result.end = SERVICE_END_FAILED;
+    log_line(LOG_LEVEL_ERROR, "redis", NULL, 0,
+             "no answer in time to a command that takes up to %zu jobs: if "
+             "Redis carries it out later, they are lost",
+             service->fetch.nasked);
 }
 
 static void cancel_the_rest(struct service *service)
@@ -49,6 +88,7 @@ static void cancel_the_rest(struct service *service)
     if (dispatch_wait_idle(dispatch, coro_after(CANCEL_MS)) == 0)
         return;
     size_t nstuck = dispatch_give_up(dispatch);
+    service->result.is_thread_stuck = nstuck > 0;
     log_line(LOG_LEVEL_WARN, NULL, NULL, 0,
              "%zu jobs did not end when they were cancelled; they are set "
              "aside as interrupted",
@@ -70,22 +110,40 @@ static void wait_for_jobs(struct service *service)
         cancel_the_rest(service);
 }
 
+/* Time is up, but Redis takes what it is told: a great many jobs are not given
+ * up half-way, as long as each moment sees some of them settled. */
+static void settle_on(struct service *service)
+{
+    int64_t deadline_ms = coro_after(SETTLE_MOST_MS);
+    size_t npending;
+    do {
+        npending = service->settle.npending;
+        settle_wait_empty(&service->settle, coro_after(SETTLE_STEP_MS));
+    } while (service->settle.npending > 0 &&
+             service->settle.npending < npending &&
+             coro_now_ms() < deadline_ms);
+}
+
 /* Until Redis knows what became of every job, or time is up. */
 static void settle_the_rest(struct service *service)
 {
-    int64_t deadline_ms = coro_after(SETTLE_MS);
-    bool is_hurried = service->phase == SERVICE_PHASE_CANCELLING;
-    if (!is_hurried && service->drain_deadline_ms > deadline_ms)
-        deadline_ms = service->drain_deadline_ms;
-    settle_wait_empty(&service->settle, deadline_ms);
+    int64_t least_ms = within(service, coro_after(SETTLE_MS));
+    int status = settle_wait_empty(&service->settle, least_ms);
+    while (status < 0 && coro_now_ms() < service->drain_deadline_ms)
+        status = settle_wait_empty(&service->settle, coro_after(SLICE_MS));
+    if (status < 0)
+        settle_on(service);
     size_t nleft = settle_give_up(&service->settle);
     if (nleft == 0)
         return;
     service->result.end = SERVICE_END_FAILED;
     log_line(LOG_LEVEL_ERROR, NULL, NULL, 0,
-             "%zu jobs could not be given back or set aside: Redis did not "
-             "answer in time; each is in a line above",
-             nleft);
+             "%zu jobs could not be given back or set aside in time (%s); each "
+             "is in a line above",
+             nleft,
+             trouble_is_on(&service->settle.trouble)
+                 ? service->settle.trouble.reason
+                 : "Redis does not answer");
 }
 
 static void tell_totals(const struct service *service)
@@ -96,27 +154,51 @@ static void tell_totals(const struct service *service)
         log_int("failed", (int64_t)counter_read(&counters->failed)),
         log_int("interrupted", (int64_t)counter_read(&counters->interrupted)),
     };
+    uint64_t ndropped = log_dropped();
     log_line(LOG_LEVEL_INFO, NULL, fields, 3, "ended");
+    if (ndropped > 0)
+        log_line(LOG_LEVEL_WARN, NULL, NULL, 0,
+                 "%llu lines of this log could not be written",
+                 (unsigned long long)ndropped);
+}
+
+static void stop_worker(struct service *service)
+{
+    int64_t deadline_ms = within(service, coro_after(STOP_MS));
+    if (coro_now_ms() >= service->drain_deadline_ms)
+        deadline_ms = coro_after(STOP_LATE_MS);
+    if (service->result.is_thread_stuck)
+        deadline_ms = coro_after(STOP_STUCK_MS);
+    if (dispatch_stop(&service->dispatch, deadline_ms) == 0) {
+        service->result.is_thread_stuck = false;
+        return;
+    }
+    service->result.is_thread_stuck = true;
+    log_line(LOG_LEVEL_WARN, NULL, NULL, 0,
+             "the worker thread does not end: leaving without it");
 }
 
 void service_stop(struct service *service)
 {
+    bool is_running = service->has_dispatch;
     service->phase = SERVICE_PHASE_DRAINING;
-    service->drain_deadline_ms =
-        coro_after(service->options->shutdown_timeout_ms);
+    service->drain_deadline_ms = coro_after(
+        service->is_hurried ? 0 : service->options->shutdown_timeout_ms);
     tell("Stopping: taking no more jobs");
-    if (!service->has_dispatch)
+    if (!is_running)
         return;
     service->dispatch.is_draining = true;
-    stop_fetching(service);
+    struct coro_group fetching;
+    coro_group_init(&fetching, service->loop);
+    coro_group_spawn(&fetching, stop_fetching, service,
+                     &(struct coro_spawn_options){.name = "stop fetching",
+                                                  .large_stack = true});
     dispatch_drain(&service->dispatch);
     wait_for_jobs(service);
+    coro_group_wait(&fetching, CORO_NEVER);
+    stop_worker(service);
     settle_the_rest(service);
+    tell_unanswered(service);
     service->phase = SERVICE_PHASE_ENDED;
-    if (dispatch_stop(&service->dispatch, coro_after(STOP_MS)) < 0) {
-        service->result.is_thread_stuck = true;
-        log_line(LOG_LEVEL_WARN, NULL, NULL, 0,
-                 "a handler neither ends nor yields: leaving without it");
-    }
     tell_totals(service);
 }

@@ -52,12 +52,14 @@ static int judge(struct coro_redis *redis)
 struct check {
     const struct options *options;
     bool is_refused;
+    struct coro_future first_try; /* connected, or not */
 };
 
 static void on_event(void *argument, const struct coro_redis_event *event)
 {
     struct check *check = argument;
     check->is_refused = event->refused_us;
+    coro_future_set(&check->first_try, 0, NULL);
 }
 
 /* Not reaching Redis is not an error as long as corq would wait for it. */
@@ -99,8 +101,9 @@ static int try_redis(void *argument)
                    : strerror(-status));
         return COMMAND_EXIT_CONFIGURATION;
     }
-    status = coro_redis_wait_up(redis, coro_after(CONNECT_MS));
-    int code = status < 0 ? tell_unreachable(check, redis) : judge(redis);
+    coro_future_wait(&check->first_try, coro_after(CONNECT_MS));
+    int code =
+        coro_redis_is_up(redis) ? judge(redis) : tell_unreachable(check, redis);
     coro_redis_stop(redis);
     return code;
 }
@@ -118,6 +121,7 @@ static int run(const struct options *options, int argc, char **argv)
         return COMMAND_EXIT_CONFIGURATION;
     registry_free(registry);
     struct check check = {.options = options};
+    coro_future_init(&check.first_try);
     int status = coro_run(try_redis, &check, &code);
     if (status < 0) {
         fprintf(stderr, "corq check: can't start: %s\n", strerror(-status));

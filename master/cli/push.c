@@ -1,5 +1,5 @@
 /*
- * corq push: one job, or one a line, into a queue.
+ * corq push: one job into a queue.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,6 +12,7 @@
 #include "coro/io/redis.h"
 #include "coro/sched/loop.h"
 #include "master/cli/command.h"
+#include "master/cli/setup.h"
 
 #define DEFAULT_WAIT_MS 5000
 #define ANSWER_MS       30000
@@ -21,6 +22,7 @@ struct push {
     const char *queue;
     const char *payload;
     size_t payload_len;
+    struct coro_future contact; /* with Redis: a status */
 };
 
 static int fail(int code, const char *what, const char *why)
@@ -69,30 +71,48 @@ static int push_to(struct push *push, struct coro_redis *redis)
     return code;
 }
 
+/* The first try that decides: it worked, or there is no use in another. */
+static void on_event(void *argument, const struct coro_redis_event *event)
+{
+    struct push *push = argument;
+    bool is_final = push->options->wait_redis_ms == 0 || event->refused_us;
+    if (event->state == CORO_REDIS_UP)
+        coro_future_set(&push->contact, 0, NULL);
+    else if (is_final)
+        coro_future_set(&push->contact,
+                        event->refused_us ? -EACCES : -ECONNREFUSED, NULL);
+}
+
+static int fail_to_connect(struct push *push, struct coro_redis *redis)
+{
+    char url[300];
+    bool is_refused = coro_future_status(&push->contact) == -EACCES;
+    return fail(
+        is_refused ? COMMAND_EXIT_CONFIGURATION : COMMAND_EXIT_UNREACHABLE,
+        coro_redis_address_describe(&push->options->redis, url, sizeof url),
+        coro_redis_reason(redis));
+}
+
 static int connect_and_push(void *argument)
 {
     struct push *push = argument;
     int64_t wait_ms = push->options->wait_redis_ms;
     if (wait_ms == 0 || wait_ms == CORO_NEVER)
         wait_ms = DEFAULT_WAIT_MS;
+    coro_future_init(&push->contact);
     struct coro_redis *redis;
     int status = coro_redis_start(
         coro_loop_current(),
         &(struct coro_redis_options){.address = &push->options->redis,
-                                     .connect_timeout_ms = wait_ms},
+                                     .connect_timeout_ms = wait_ms,
+                                     .on_event = on_event,
+                                     .argument = push},
         &redis);
     if (status < 0)
         return fail(COMMAND_EXIT_FAILURE, "can't start", strerror(-status));
-    int code;
-    if (coro_redis_wait_up(redis, coro_after(wait_ms)) < 0) {
-        char url[300];
-        code = fail(
-            COMMAND_EXIT_UNREACHABLE,
-            coro_redis_address_describe(&push->options->redis, url, sizeof url),
-            coro_redis_reason(redis));
-    } else {
-        code = push_to(push, redis);
-    }
+    coro_future_wait(&push->contact, coro_after(wait_ms));
+    int code = coro_redis_is_up(redis) ? push_to(push, redis)
+                                       : fail_to_connect(push, redis);
     coro_redis_stop(redis);
     return code;
 }
@@ -107,8 +127,9 @@ static int check_arguments(int argc, char **argv)
                               : "found no payload",
                     "expected QUEUE and PAYLOAD, or - to read the payload "
                     "from standard input");
-    char what[160];
-    snprintf(what, sizeof what, "found '%.100s' after the payload", argv[2]);
+    char what[160], quoted[SETUP_QUOTED_MAX];
+    snprintf(what, sizeof what, "found '%s' after the payload",
+             setup_quote(argv[2], quoted));
     return fail(COMMAND_EXIT_USAGE, what,
                 "expected one payload; quote one that has spaces");
 }

@@ -26,7 +26,7 @@ static int exit_code(enum service_end end)
 static int start_embedded(const struct options *options,
                           struct embedded *embedded)
 {
-    *embedded = (struct embedded){.pid = 0};
+    *embedded = (struct embedded){.pid = 0, .lock_fd = -1};
     if (!options->embedded_redis.on)
         return 0;
     char why[300];
@@ -37,10 +37,21 @@ static int start_embedded(const struct options *options,
     else if (embedded->pid > 0)
         log_line(LOG_LEVEL_INFO, NULL, NULL, 0,
                  "started a private Redis, data in %s", embedded->dir);
-    else
+    else if (embedded->found == EMBEDDED_FOUND_REDIS)
         log_line(LOG_LEVEL_INFO, NULL, NULL, 0,
                  "a Redis answers already: no private one is started");
+    else
+        log_line(LOG_LEVEL_WARN, NULL, NULL, 0,
+                 "something listens there already that does not answer as "
+                 "Redis does: no private one is started");
     return status;
+}
+
+/* Whether the private Redis, if there was one, has ended by itself. */
+static bool has_lost_redis(void *argument)
+{
+    struct embedded *embedded = argument;
+    return embedded->lock_fd >= 0 && embedded_has_ended(embedded);
 }
 
 static int run(const struct options *options, int argc, char **argv)
@@ -58,7 +69,12 @@ static int run(const struct options *options, int argc, char **argv)
     struct service_result result = {.end = SERVICE_END_FAILED};
     if (start_embedded(options, &embedded) == 0) {
         log_flush();
-        result = service_run(&(struct service_options){options, registry});
+        result = service_run(&(struct service_options){
+            .options = options,
+            .registry = registry,
+            .has_lost_redis = has_lost_redis,
+            .argument = &embedded,
+        });
     }
     embedded_stop(&embedded);
     if (result.is_thread_stuck) {

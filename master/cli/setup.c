@@ -2,19 +2,33 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "master/config.h"
 #include "worker/log.h"
+
+const char *setup_quote(const char *word, char quoted[SETUP_QUOTED_MAX])
+{
+    /* Masked as a whole first: the '@' that tells a password may come late. */
+    char *copy = strdup(word);
+    if (copy)
+        config_mask(copy);
+    snprintf(quoted, SETUP_QUOTED_MAX, "%s", copy ? copy : "?");
+    free(copy);
+    return quoted;
+}
 
 int setup_no_arguments(const char *command, int argc, char **argv)
 {
     if (argc == 0)
         return COMMAND_EXIT_OK;
-    fprintf(stderr,
-            "corq %s: found '%.100s', expected only options; see "
-            "'corq %s --help'\n",
-            command, argv[0], command);
+    char quoted[SETUP_QUOTED_MAX];
+    fprintf(
+        stderr,
+        "corq %s: found '%s', expected only options; see 'corq %s --help'\n",
+        command, setup_quote(argv[0], quoted), command);
     return COMMAND_EXIT_USAGE;
 }
 
@@ -34,6 +48,8 @@ int setup_registry(const struct options *options,
         *ret_registry = registry;
         return COMMAND_EXIT_OK;
     }
+    if (status == -EINVAL)
+        config_mask(why);
     fprintf(stderr, "corq: --handler: %s\n",
             status == -EINVAL ? why : strerror(-status));
     registry_free(registry);

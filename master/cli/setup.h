@@ -7,6 +7,15 @@
 #include "master/cli/command.h"
 #include "worker/handler.h"
 
+/* Room for a word in a message. */
+#define SETUP_QUOTED_MAX 120
+
+/**
+ * Copies @word to @quoted for a message: cut, and without the password that a
+ * misplaced URL may hold. Returns @quoted.
+ */
+const char *setup_quote(const char *word, char quoted[SETUP_QUOTED_MAX]);
+
 /** Complains about arguments. Returns an enum command_exit. */
 int setup_no_arguments(const char *command, int argc, char **argv);
 

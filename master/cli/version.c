@@ -5,6 +5,7 @@
 
 #include "coro/core/context.h"
 #include "master/cli/command.h"
+#include "master/cli/setup.h"
 
 #ifdef __clang__
 #    define COMPILER "clang"
@@ -15,10 +16,9 @@
 static int run(const struct options *options, int argc, char **argv)
 {
     (void)options;
-    if (argc > 0) {
-        fprintf(stderr, "corq version: unexpected argument '%s'\n", argv[0]);
-        return COMMAND_EXIT_USAGE;
-    }
+    int status = setup_no_arguments("version", argc, argv);
+    if (status != COMMAND_EXIT_OK)
+        return status;
     printf("corq %s\n", CORQ_VERSION);
     printf("compiler: " COMPILER " %s\n", __VERSION__);
     printf("context switch: %s\n", coro_context_name());

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -19,12 +20,13 @@
 #include "coro/base/buf.h"
 #include "coro/base/clock.h"
 
-#define STOP_MS    10000
+#define STOP_MS    5000
 #define CHECK_NS   5000000
 #define CONNECT_MS 1000
 
-#define START_MS 10000
-#define LOG_NAME "redis.log"
+#define START_MS  10000
+#define LOG_NAME  "redis.log"
+#define LOCK_NAME "corq.lock"
 
 /* Less than a pipe holds. */
 #define CONFIG_MAX_BYTES 16384
@@ -61,44 +63,85 @@ static socklen_t fill_address(const struct coro_redis_address *address,
     return sizeof *in;
 }
 
-/* Whether anything accepts a connection at @address. */
-static bool somebody_listens(const struct coro_redis_address *address)
+/* Waits until @fd is ready for @events. */
+static bool is_ready(int fd, short events)
+{
+    struct pollfd poller = {.fd = fd, .events = events};
+    return poll(&poller, 1, CONNECT_MS) == 1;
+}
+
+static bool can_connect(int fd, const struct coro_redis_address *address)
 {
     struct sockaddr_storage storage;
     socklen_t len = fill_address(address, &storage);
-    int fd = socket(storage.ss_family,
-                    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
+    if (connect(fd, (const struct sockaddr *)&storage, len) == 0)
+        return true;
+    int error = ETIMEDOUT;
+    socklen_t error_len = sizeof error;
+    if (errno != EINPROGRESS || !is_ready(fd, POLLOUT))
         return false;
-    int status = connect(fd, (const struct sockaddr *)&storage, len);
-    if (status < 0 && errno == EINPROGRESS) {
-        struct pollfd poller = {.fd = fd, .events = POLLOUT};
-        int error = ETIMEDOUT;
-        socklen_t error_len = sizeof error;
-        if (poll(&poller, 1, CONNECT_MS) == 1)
-            getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_len);
-        status = error ? -1 : 0;
-    }
+    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_len);
+    return error == 0;
+}
+
+/* Whether what is connected to @fd answers as Redis does: also one that is
+ * loading its data, or wants a password, answers with an error. */
+static bool speaks_redis(int fd)
+{
+    char first = 0;
+    return send(fd, "PING\r\n", 6, MSG_NOSIGNAL) == 6 && is_ready(fd, POLLIN) &&
+           read(fd, &first, 1) == 1 && (first == '+' || first == '-');
+}
+
+static enum embedded_found look(const struct coro_redis_address *address)
+{
+    int family = address->path                       ? AF_UNIX
+                 : strcmp(address->host, "::1") == 0 ? AF_INET6
+                                                     : AF_INET;
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return EMBEDDED_FOUND_NOBODY;
+    enum embedded_found found = EMBEDDED_FOUND_NOBODY;
+    if (can_connect(fd, address))
+        found =
+            speaks_redis(fd) ? EMBEDDED_FOUND_REDIS : EMBEDDED_FOUND_STRANGER;
     close(fd);
-    return status == 0;
+    return found;
 }
 
 /* --- its directory -------------------------------------------------------- */
 
-static int default_dir(char *dir, size_t size)
+/* Where the user's state is kept; systemd may name several places. */
+static int state_dir(char *dir, size_t size)
 {
-    const char *state = getenv("STATE_DIRECTORY"); /* systemd's */
+    const char *state = getenv("STATE_DIRECTORY");
     if (state && state[0] == '/')
-        return snprintf(dir, size, "%s/redis", state) < (int)size ? 0 : -1;
+        return snprintf(dir, size, "%.*s", (int)strcspn(state, ":"), state);
     state = getenv("XDG_STATE_HOME");
     if (state && state[0] == '/')
-        return snprintf(dir, size, "%s/corq/redis", state) < (int)size ? 0 : -1;
+        return snprintf(dir, size, "%s/corq", state);
     const char *home = getenv("HOME");
-    if (!home || home[0] != '/')
+    if (home && home[0] == '/')
+        return snprintf(dir, size, "%s/.local/state/corq", home);
+    return -1;
+}
+
+/* One directory for each address: redis, redis-6380, redis-socket. */
+static int default_dir(char *dir, size_t size,
+                       const struct coro_redis_address *address)
+{
+    int len = state_dir(dir, size);
+    if (len < 0 || (size_t)len >= size)
         return -1;
-    return snprintf(dir, size, "%s/.local/state/corq/redis", home) < (int)size
-               ? 0
-               : -1;
+    char *rest = dir + len;
+    size_t left = size - (size_t)len;
+    if (address->path)
+        len = snprintf(rest, left, "/redis-socket");
+    else if (address->port == 6379)
+        len = snprintf(rest, left, "/redis");
+    else
+        len = snprintf(rest, left, "/redis-%u", address->port);
+    return (size_t)len < left ? 0 : -1;
 }
 
 static int make_dirs(char *dir)
@@ -152,11 +195,13 @@ static void write_config(struct coro_buf *config,
 /* In the child. Returns only when there is no server to become. */
 static void become_server(int config_fd, int log_fd, pid_t parent)
 {
+    setpgid(0, 0);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
-    setpgid(0, 0);
+    signal(SIGXFSZ, SIG_DFL);
+    signal(SIGUSR1, SIG_DFL);
     dup2(config_fd, STDIN_FILENO);
     dup2(log_fd, STDOUT_FILENO);
     dup2(log_fd, STDERR_FILENO);
@@ -185,6 +230,7 @@ static int fork_server(struct embedded *embedded, int config_fd,
     if (pid < 0)
         return -error;
     if (pid == 0) {
+        fcntl(embedded->lock_fd, F_SETFD, 0);
         become_server(config_fd, log_fd, parent);
         error = errno;
         ssize_t written = write(report[1], &error, sizeof error);
@@ -247,13 +293,16 @@ static int spawn(struct embedded *embedded,
     return status;
 }
 
-static int choose_dir(struct embedded *embedded, const char *dir, char *why,
-                      size_t why_size)
+static int choose_dir(struct embedded *embedded,
+                      const struct coro_redis_address *address, const char *dir,
+                      char *why, size_t why_size)
 {
     size_t size = sizeof embedded->dir;
-    int status =
-        dir ? (snprintf(embedded->dir, size, "%s", dir) < (int)size ? 0 : -1)
-            : default_dir(embedded->dir, size);
+    int status = 0;
+    if (!dir)
+        status = default_dir(embedded->dir, size, address);
+    else if (snprintf(embedded->dir, size, "%s", dir) >= (int)size)
+        status = -1;
     if (status < 0) {
         snprintf(why, why_size,
                  "no directory for the data: give one, --embedded-redis=DIR");
@@ -264,6 +313,24 @@ static int choose_dir(struct embedded *embedded, const char *dir, char *why,
         snprintf(why, why_size, "can't make the directory %s: %s",
                  embedded->dir, strerror(-status));
     return status;
+}
+
+/* Two servers on the same data would ruin it. The lock is the server's as much
+ * as ours, so it is held until both have ended. */
+static int lock_dir(struct embedded *embedded)
+{
+    char path[sizeof embedded->dir + sizeof "/" LOCK_NAME];
+    snprintf(path, sizeof path, "%s/" LOCK_NAME, embedded->dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    embedded->lock_fd = fd;
+    return 0;
 }
 
 static void pause_shortly(void)
@@ -279,19 +346,31 @@ static bool is_asked_to_stop(void)
     return sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT);
 }
 
-/* Until the server listens. It may have much to read first: then others wait
+/* Until the server answers. It may have much to read first: then others wait
  * for it, as for any Redis. */
 static int wait_until_up(struct embedded *embedded,
                          const struct coro_redis_address *address)
 {
     int64_t deadline_ms = coro_after(START_MS);
-    while (!somebody_listens(address)) {
-        if (waitpid(embedded->pid, NULL, WNOHANG) != 0) {
-            embedded->pid = 0;
+    while (look(address) != EMBEDDED_FOUND_REDIS) {
+        if (embedded_has_ended(embedded))
             return -ECHILD;
-        }
         if (coro_now_ms() > deadline_ms || is_asked_to_stop())
             break;
+        pause_shortly();
+    }
+    return embedded_has_ended(embedded) ? -ECHILD : 0;
+}
+
+/* Somebody else holds the directory, and may just be starting a server there
+ * at this very address: that one does as well. */
+static int wait_for_other(struct embedded *embedded,
+                          const struct coro_redis_address *address)
+{
+    int64_t deadline_ms = coro_after(START_MS);
+    while ((embedded->found = look(address)) == EMBEDDED_FOUND_NOBODY) {
+        if (coro_now_ms() > deadline_ms || is_asked_to_stop())
+            return -EWOULDBLOCK;
         pause_shortly();
     }
     return 0;
@@ -303,6 +382,10 @@ static void explain(const struct embedded *embedded, int status, char *why,
     if (status == -ECHILD)
         snprintf(why, why_size, "the private Redis ended at once; see %s/%s",
                  embedded->dir, LOG_NAME);
+    else if (status == -EWOULDBLOCK)
+        snprintf(why, why_size,
+                 "another private Redis uses %s, at another address",
+                 embedded->dir);
     else
         snprintf(why, why_size, "can't start redis-server: %s",
                  status == -ENOENT
@@ -314,7 +397,7 @@ int embedded_start(struct embedded *embedded,
                    const struct coro_redis_address *address, const char *dir,
                    char *why, size_t why_size)
 {
-    *embedded = (struct embedded){.pid = 0};
+    *embedded = (struct embedded){.pid = 0, .lock_fd = -1};
     if (address->host && !is_loopback(address->host)) {
         snprintf(why, why_size,
                  "--embedded-redis needs a loopback address or a unix socket, "
@@ -322,29 +405,44 @@ int embedded_start(struct embedded *embedded,
                  address->host);
         return -EINVAL;
     }
-    if (somebody_listens(address))
+    embedded->found = look(address);
+    if (embedded->found != EMBEDDED_FOUND_NOBODY)
         return 0;
-    int status = choose_dir(embedded, dir, why, why_size);
+    int status = choose_dir(embedded, address, dir, why, why_size);
     if (status < 0)
         return status;
-    status = spawn(embedded, address);
-    if (status == 0)
+    status = lock_dir(embedded);
+    if (status == -EWOULDBLOCK)
+        status = wait_for_other(embedded, address);
+    else if (status == 0)
+        status = spawn(embedded, address);
+    if (status == 0 && embedded->pid > 0)
         status = wait_until_up(embedded, address);
     if (status < 0)
         explain(embedded, status, why, why_size);
     return status;
 }
 
+bool embedded_has_ended(struct embedded *embedded)
+{
+    if (embedded->pid > 0 && waitpid(embedded->pid, NULL, WNOHANG) == 0)
+        return false;
+    embedded->pid = 0;
+    return true;
+}
+
 void embedded_stop(struct embedded *embedded)
 {
-    if (embedded->pid <= 0)
-        return;
-    kill(embedded->pid, SIGTERM);
-    int64_t deadline_ms = coro_after(STOP_MS);
-    while (waitpid(embedded->pid, NULL, WNOHANG) == 0) {
-        if (coro_now_ms() > deadline_ms)
-            kill(embedded->pid, SIGKILL);
-        pause_shortly();
+    if (embedded->pid > 0) {
+        kill(embedded->pid, SIGTERM);
+        int64_t deadline_ms = coro_after(STOP_MS);
+        while (!embedded_has_ended(embedded)) {
+            if (coro_now_ms() > deadline_ms)
+                kill(embedded->pid, SIGKILL);
+            pause_shortly();
+        }
     }
-    embedded->pid = 0;
+    if (embedded->lock_fd >= 0)
+        close(embedded->lock_fd);
+    embedded->lock_fd = -1;
 }

@@ -25,7 +25,11 @@ void signals_block(void)
     static const int numbers[] = {SIGTERM, SIGINT, SIGTSTP, SIGTTIN};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         signal(numbers[i], SIG_DFL);
+    /* A broken pipe and a full file are errors of the write, and a signal that
+     * means nothing to us is no reason to die. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
 }
 
 static int read_signals(void *argument)

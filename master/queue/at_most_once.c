@@ -24,12 +24,15 @@
 #define LATE_MS        3000
 #define LIVENESS_MS    3000
 #define NO_BLOCKING_MS 500
+#define WRONG_KEY_MS   20
 
 /* Waits for the connection, or as long as its trouble demands. */
 static int lost(struct fetch *fetch, int status, size_t most)
 {
     if (status == -ECANCELED)
         return status;
+    if (status == -ENOMEM)
+        return coro_sleep(trouble_note(&fetch->trouble, "no memory"));
     if (status == -ETIMEDOUT)
         coro_redis_drop(fetch->commands, "no answer for a minute");
     if (status != -ENOTCONN)
@@ -77,20 +80,24 @@ static int pop_one_by_one(struct fetch *fetch, struct fetch_queue *queue,
     size_t n = most < POPS_MOST ? most : POPS_MOST;
     for (size_t i = 0; i < n; i++)
         commands[i] = (struct coro_redis_command){2, argv, lens};
+    fetch_asks(fetch, n);
     int status = coro_redis_pipeline(fetch->commands, commands, n,
                                      coro_after(SILENCE_MS), replies);
+    fetch_was_answered(fetch);
     if (status < 0)
         return lost(fetch, status, n);
     int ntaken = 0;
+    bool is_cancelled = false;
     for (size_t i = 0; i < n; i++) {
         /* After an error the others are the same: one is enough to handle. */
         bool is_error = coro_redis_reply_type(replies[i]) == CORO_REDIS_ERROR;
         int got =
             is_error && i > 0 ? 0 : digest(fetch, queue, burst, replies[i]);
         ntaken += got > 0 ? got : 0;
+        is_cancelled = is_cancelled || got < 0;
         coro_redis_reply_free(replies[i]);
     }
-    return ntaken;
+    return is_cancelled ? -ECANCELED : ntaken;
 }
 
 static int pop_many(struct fetch *fetch, struct fetch_queue *queue, size_t most,
@@ -101,8 +108,10 @@ static int pop_many(struct fetch *fetch, struct fetch_queue *queue, size_t most,
     const char *argv[] = {"RPOP", queue->queue.key, count};
     size_t lens[] = {4, queue->queue.key_len, strlen(count)};
     struct coro_redis_reply *reply;
+    fetch_asks(fetch, most);
     int status = coro_redis_call(fetch->commands, 3, argv, lens,
                                  coro_after(SILENCE_MS), &reply);
+    fetch_was_answered(fetch);
     if (status < 0)
         return lost(fetch, status, most);
     int n = 0;
@@ -139,15 +148,35 @@ static struct fetch_queue *queue_named(struct fetch *fetch, const char *key,
     return NULL;
 }
 
+/* A wait that was refused. The queues can still be asked by bursts, so that is
+ * done meanwhile, some times a second. */
+static int handle_refusal(struct fetch *fetch,
+                          const struct coro_redis_reply *reply)
+{
+    enum answer answer = answer_of(reply);
+    const char *why = coro_redis_reply_text(reply, NULL);
+    if (answer == ANSWER_AGAIN)
+        return 0;
+    /* A key of the wrong type is found out, by its name, by the next burst, and
+     * left out of the next wait. */
+    if (answer == ANSWER_QUEUE && coro_redis_reply_is_error(reply, "WRONGTYPE"))
+        return coro_sleep(WRONG_KEY_MS) < 0 ? -ECANCELED : 1;
+    if (answer == ANSWER_RECONNECT) {
+        coro_redis_drop(fetch->blocking, why);
+        coro_redis_drop(fetch->commands, why);
+    }
+    int64_t wait_ms = trouble_note(&fetch->wait_trouble, why);
+    if (wait_ms > NO_BLOCKING_MS)
+        wait_ms = NO_BLOCKING_MS;
+    return coro_sleep(wait_ms) < 0 ? -ECANCELED : 1;
+}
+
 static int digest_pair(struct fetch *fetch, struct dispatch_burst *burst,
                        const struct coro_redis_reply *reply)
 {
-    /* A wrong key among several is found out, by its name, by the next burst,
-     * and left out of the next wait. */
     if (coro_redis_reply_type(reply) == CORO_REDIS_ERROR)
-        return answer_of(reply) == ANSWER_QUEUE && fetch->nqueues > 1
-                   ? 1
-                   : fetch_handle_error(fetch, &fetch->queues[0], reply);
+        return handle_refusal(fetch, reply);
+    trouble_over(&fetch->wait_trouble);
     if (coro_redis_reply_nitems(reply) != 2)
         return 0;
     size_t len;
@@ -159,30 +188,40 @@ static int digest_pair(struct fetch *fetch, struct dispatch_burst *burst,
     return 1;
 }
 
-/* A pop is overdue. If the server answers others its connection is broken;
- * if it doesn't, it is the server, and the pop may still bring a job. */
-static void question(struct fetch *fetch)
-{
-    int status = coro_redis_call(fetch->commands, 1, CORO_REDIS_ARGS("PING"),
-                                 coro_after(LIVENESS_MS), NULL);
-    if (status == 0)
-        coro_redis_drop(fetch->blocking, "a blocking pop was never answered");
-}
-
 struct watch {
     struct fetch *fetch;
     int64_t due_ms;
-    uint64_t generation;
 };
 
-/* Runs beside a blocking pop; cancelled when that has ended. */
+static void give_pop_up(struct fetch *fetch)
+{
+    log_line(LOG_LEVEL_WARN, "redis", NULL, 0,
+             "a blocking pop was never answered, though the server answers: "
+             "connecting anew; a job may be lost with the old connection");
+    coro_redis_drop(fetch->blocking, "a blocking pop was never answered");
+}
+
+/* Runs beside a blocking pop; cancelled when that has ended.
+ *
+ * When a pop is overdue and the server does not answer others either, it is the
+ * server, and the pop may still bring a job. If it does answer others, the pop
+ * gets some more time (a server that was frozen answers one after another), and
+ * then its connection is broken. */
 static int watch_pop(void *argument)
 {
     struct watch *watch = argument;
+    bool has_answered = false;
     if (coro_sleep_until(watch->due_ms) < 0)
         return 0;
     for (;;) {
-        question(watch->fetch);
+        int status =
+            coro_redis_call(watch->fetch->commands, 1, CORO_REDIS_ARGS("PING"),
+                            coro_after(LIVENESS_MS), NULL);
+        if (status == -ECANCELED)
+            return 0;
+        if (status == 0 && has_answered)
+            give_pop_up(watch->fetch);
+        has_answered = status == 0;
         if (coro_sleep(LATE_MS) < 0)
             return 0;
     }
@@ -227,6 +266,15 @@ static int word_pop(struct fetch *fetch, const char *timeout)
     return argc;
 }
 
+/* The blocking pop got no answer. When a server goes, both connections go, one
+ * just before the other. */
+static int ask_by_burst(int status)
+{
+    if (status == -ECANCELED)
+        return status;
+    return coro_sleep(WRONG_KEY_MS) < 0 ? -ECANCELED : 1;
+}
+
 static int wait_once(struct fetch *fetch, int timeout_s,
                      struct dispatch_burst *burst)
 {
@@ -240,12 +288,20 @@ static int wait_once(struct fetch *fetch, int timeout_s,
     int argc = word_pop(fetch, timeout);
     if (argc == 0)
         return coro_sleep(NO_BLOCKING_MS) < 0 ? -ECANCELED : 1;
+    if (fetch->is_quiet)
+        return 1;
     struct coro_redis_reply *reply;
+    int64_t start_ms = coro_now_ms();
+    fetch_asks(fetch, 1);
     status = pop_blocking(fetch, timeout_s, argc, &reply);
+    fetch_was_answered(fetch);
     if (status < 0)
-        return status == -ECANCELED ? status : 1;
+        return ask_by_burst(status);
     int n = digest_pair(fetch, burst, reply);
     coro_redis_reply_free(reply);
+    /* Something that answers at once instead of blocking. */
+    if (n == 0 && coro_now_ms() - start_ms < WRONG_KEY_MS)
+        return coro_sleep(NO_BLOCKING_MS) < 0 ? -ECANCELED : 1;
     return n;
 }
 

@@ -61,6 +61,61 @@ static void conclude(struct dispatch *dispatch, struct job *job)
     }
 }
 
+/* The worker keeps the job that it was sent, in whatever state, so what is to
+ * be settled is a copy; the job itself is freed when it comes up. */
+static void settle_copy(struct dispatch *dispatch, struct job *job,
+                        void (*settle)(struct settle *, struct job *))
+{
+    leave_flight(dispatch, job);
+    struct job *copy =
+        job_new(job->queue, job->number, job->payload, job->payload_len);
+    if (!copy) {
+        const struct log_field fields[] = {
+            log_bytes("queue", job->queue->key, job->queue->key_len),
+            log_bytes("payload", job->payload, job->payload_len),
+        };
+        log_line(LOG_LEVEL_ERROR, NULL, fields, 2,
+                 "no memory to settle this job");
+        dispatch_settled(dispatch);
+        return;
+    }
+    if (settle == settle_dead) {
+        copy->outcome = JOB_OUTCOME_INTERRUPTED;
+        interrupt(copy, "its handler did not end when it was cancelled");
+    }
+    settle(dispatch->settle, copy);
+}
+
+/* The worker has fewer coroutines than it was asked to have: what they can't
+ * start goes back, and less is taken from now on. */
+static void make_do(struct dispatch *dispatch)
+{
+    dispatch->concurrency =
+        (size_t)counter_read(&dispatch->counters.coroutines);
+    size_t nexcess = dispatch->nheld > dispatch->concurrency
+                         ? dispatch->nheld - dispatch->concurrency
+                         : 0;
+    struct list *link = dispatch->in_flight.prev;
+    while (link != &dispatch->in_flight && nexcess > 0) {
+        struct job *job = job_of(link);
+        link = link->prev;
+        if (!job_revoke(job))
+            continue;
+        settle_copy(dispatch, job, settle_give_back);
+        nexcess--;
+    }
+}
+
+static void receive_outcome(struct dispatch *dispatch, struct job *job)
+{
+    if (list_is_empty(&job->in_flight)) {
+        job_free(job); /* given up, or given back, long since */
+        return;
+    }
+    leave_flight(dispatch, job);
+    conclude(dispatch, job);
+}
+
 static void receive(void *argument, struct coro_submit_node *node)
 {
     struct dispatch *dispatch = argument;
@@ -68,19 +123,15 @@ static void receive(void *argument, struct coro_submit_node *node)
         struct coro_submit_node *next = node->next;
         struct message *message = list_entry(node, struct message, node);
         node = next;
-        if (message->kind != MESSAGE_OUTCOME) {
+        if (message->kind == MESSAGE_OUTCOME) {
+            receive_outcome(dispatch, list_entry(message, struct job, message));
+        } else if (message->kind == MESSAGE_FEWER) {
+            make_do(dispatch);
+        } else {
             dispatch->has_stopped = true;
             while (coro_wake_first(&dispatch->stop_waiters, 0))
                 ;
-            continue;
         }
-        struct job *job = list_entry(message, struct job, message);
-        if (list_is_empty(&job->in_flight)) {
-            job_free(job); /* given up, or given back, long since */
-            continue;
-        }
-        leave_flight(dispatch, job);
-        conclude(dispatch, job);
     }
 }
 
@@ -121,12 +172,11 @@ int dispatch_wait_credit(struct dispatch *dispatch)
 void dispatch_add(struct dispatch *dispatch, struct dispatch_burst *burst,
                   struct job *job)
 {
-    bool goes_back = dispatch->is_draining || dispatch_credit(dispatch) == 0;
-    dispatch->nheld++;
-    if (goes_back) {
-        settle_give_back(dispatch->settle, job);
+    if (dispatch->is_draining || dispatch_credit(dispatch) == 0) {
+        dispatch_return(dispatch, job);
         return;
     }
+    dispatch->nheld++;
     list_append(&dispatch->in_flight, &job->in_flight);
     dispatch->nin_flight++;
     job->message.node.next =
@@ -134,6 +184,12 @@ void dispatch_add(struct dispatch *dispatch, struct dispatch_burst *burst,
     burst->newest = job;
     if (!burst->oldest)
         burst->oldest = job;
+}
+
+void dispatch_return(struct dispatch *dispatch, struct job *job)
+{
+    dispatch->nheld++;
+    settle_give_back(dispatch->settle, job);
 }
 
 void dispatch_refuse(struct dispatch *dispatch, struct job *job)
@@ -147,29 +203,6 @@ void dispatch_send(struct dispatch *dispatch, struct dispatch_burst *burst)
     if (burst->newest)
         runner_submit(dispatch->runner, burst->newest, burst->oldest);
     *burst = (struct dispatch_burst){NULL, NULL};
-}
-
-/* The worker keeps the job that it was sent, in whatever state, so what is to
- * be settled is a copy; the job itself is freed when it comes up. */
-static void settle_copy(struct dispatch *dispatch, struct job *job,
-                        void (*settle)(struct settle *, struct job *))
-{
-    leave_flight(dispatch, job);
-    struct job *copy =
-        job_new(job->queue, job->number, job->payload, job->payload_len);
-    if (!copy) {
-        const struct log_field fields[] = {
-            log_bytes("queue", job->queue->key, job->queue->key_len),
-            log_bytes("payload", job->payload, job->payload_len),
-        };
-        log_line(LOG_LEVEL_ERROR, NULL, fields, 2,
-                 "no memory to settle this job");
-        dispatch_settled(dispatch);
-        return;
-    }
-    if (settle == settle_dead)
-        interrupt(copy, "its handler did not end when it was cancelled");
-    settle(dispatch->settle, copy);
 }
 
 void dispatch_drain(struct dispatch *dispatch)

@@ -24,9 +24,9 @@ struct dispatch {
     struct coro_submit up;
     struct list in_flight; /* jobs that the worker has, oldest first */
     size_t nin_flight;
-    size_t nheld; /* those, and what is being settled */
-    size_t concurrency;
-    bool is_draining; /* what comes now goes back */
+    size_t nheld;       /* those, and what is being settled */
+    size_t concurrency; /* less than asked for when memory is short */
+    bool is_draining;   /* what comes now goes back */
     bool is_hurried;
     bool has_stopped; /* the worker thread is about to end */
     struct list credit_waiters;
@@ -49,7 +49,9 @@ int dispatch_start(struct dispatch *dispatch, struct coro_loop *loop,
 /** How many more jobs may be taken. */
 static inline size_t dispatch_credit(const struct dispatch *dispatch)
 {
-    return dispatch->concurrency - dispatch->nheld;
+    return dispatch->nheld < dispatch->concurrency
+               ? dispatch->concurrency - dispatch->nheld
+               : 0;
 }
 
 /** Waits until there is credit. Returns 0 or -ECANCELED. Suspends. */
@@ -67,6 +69,9 @@ struct dispatch_burst {
 /** Takes @job into @burst; with a credit of 0 or when draining: gives back. */
 void dispatch_add(struct dispatch *dispatch, struct dispatch_burst *burst,
                   struct job *job);
+
+/** Gives @job back without starting it. Takes @job. */
+void dispatch_return(struct dispatch *dispatch, struct job *job);
 
 /** Sets @job aside without starting it; it carries its error. Takes @job. */
 void dispatch_refuse(struct dispatch *dispatch, struct job *job);

@@ -32,6 +32,7 @@ int fetch_init(struct fetch *fetch, const struct fetch_options *options)
     };
     list_init(&fetch->quiet_waiters);
     trouble_init(&fetch->trouble, "taking jobs");
+    trouble_init(&fetch->wait_trouble, "waiting for jobs");
     coro_rng_init_random(&fetch->rng);
     fetch->queues = calloc(options->nqueues, sizeof *fetch->queues);
     fetch->order = calloc(options->nqueues, sizeof *fetch->order);
@@ -45,7 +46,7 @@ int fetch_init(struct fetch *fetch, const struct fetch_options *options)
         struct fetch_queue *queue = &fetch->queues[i];
         queue->queue = options->queues[i];
         queue->burst_most = BURST_FIRST;
-        trouble_init(&queue->trouble, "a queue");
+        trouble_init(&queue->trouble, queue->queue.key);
         fetch->order[i] = queue;
     }
     return 0;
@@ -126,7 +127,22 @@ void fetch_take(struct fetch *fetch, struct fetch_queue *queue,
         dispatch_refuse(fetch->dispatch, job);
         return;
     }
-    dispatch_add(fetch->dispatch, burst, job);
+    if (fetch->is_quiet)
+        dispatch_return(fetch->dispatch, job);
+    else
+        dispatch_add(fetch->dispatch, burst, job);
+}
+
+void fetch_asks(struct fetch *fetch, size_t most)
+{
+    fetch->nasked = most;
+}
+
+void fetch_was_answered(struct fetch *fetch)
+{
+    fetch->nasked = 0;
+    while (coro_wake_first(&fetch->quiet_waiters, 0))
+        ;
 }
 
 int fetch_handle_error(struct fetch *fetch, struct fetch_queue *queue,
@@ -139,11 +155,8 @@ int fetch_handle_error(struct fetch *fetch, struct fetch_queue *queue,
         return 0;
     case ANSWER_QUEUE:
         if (queue) {
-            char text[160];
-            snprintf(text, sizeof text, "'%.80s': %.70s", queue->queue.key,
-                     why);
             queue->not_before_ms =
-                coro_now_ms() + trouble_note(&queue->trouble, text);
+                coro_now_ms() + trouble_note(&queue->trouble, why);
             return 0;
         }
         break;
@@ -235,16 +248,11 @@ static int wait_for_push(struct fetch *fetch, bool *ret_are_empty)
     return n < 0 ? n : 0;
 }
 
-/* Quiet: nothing is outstanding, until somebody changes that. */
-static int stay_parked(struct fetch *fetch)
+static int stay_quiet(struct fetch *fetch)
 {
-    fetch->is_parked = true;
-    while (coro_wake_first(&fetch->quiet_waiters, 0))
-        ;
     while (fetch->is_quiet)
         if (coro_park(&fetch->dispatch->credit_waiters, CORO_NEVER) < 0)
             return -ECANCELED;
-    fetch->is_parked = false;
     return 0;
 }
 
@@ -253,7 +261,7 @@ static int fetch_main(void *argument)
     struct fetch *fetch = argument;
     bool are_empty = false; /* the queues were, when last asked */
     for (;;) {
-        if (fetch->is_quiet && stay_parked(fetch) < 0)
+        if (stay_quiet(fetch) < 0)
             return -ECANCELED;
         if (dispatch_wait_credit(fetch->dispatch) < 0)
             return -ECANCELED;
@@ -275,30 +283,33 @@ int fetch_start(struct fetch *fetch, struct coro_group *group)
 
 /* --- stopping ------------------------------------------------------------- */
 
-static void unblock(struct fetch *fetch)
+static int unblock(struct fetch *fetch)
 {
     char id[24];
     int64_t number = coro_redis_client_id(fetch->blocking);
     if (!fetch->is_waiting || number < 0)
-        return;
+        return 0;
     snprintf(id, sizeof id, "%lld", (long long)number);
-    coro_redis_call(fetch->commands, 3,
-                    CORO_REDIS_ARGS("CLIENT", "UNBLOCK", id),
-                    coro_after(UNBLOCK_EVERY_MS), NULL);
+    return coro_redis_call(fetch->commands, 3,
+                           CORO_REDIS_ARGS("CLIENT", "UNBLOCK", id),
+                           coro_after(UNBLOCK_EVERY_MS), NULL);
 }
 
 int fetch_quiet(struct fetch *fetch, int64_t deadline_ms)
 {
     fetch->is_quiet = true;
     dispatch_nudge(fetch->dispatch);
-    while (!fetch->is_parked) {
+    while (fetch->nasked > 0) {
         if (coro_now_ms() >= deadline_ms)
             return -ETIMEDOUT;
         /* The pop may be on its way when the first of these arrives, so they
          * are sent until it has ended. */
-        unblock(fetch);
-        if (!fetch->is_parked)
-            coro_park(&fetch->quiet_waiters, coro_after(UNBLOCK_EVERY_MS));
+        int status = unblock(fetch);
+        if (status != -ECANCELED && fetch->nasked > 0)
+            status =
+                coro_park(&fetch->quiet_waiters, coro_after(UNBLOCK_EVERY_MS));
+        if (status == -ECANCELED)
+            return status;
     }
     return 0;
 }

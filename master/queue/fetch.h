@@ -49,10 +49,11 @@ struct fetch {
     bool has_pop_count;   /* RPOP with a count: Redis 6.2 */
     bool is_quiet;        /* takes nothing more */
     bool is_waiting;      /* a blocking pop is outstanding */
-    bool is_parked;       /* quiet, and nothing is outstanding */
+    size_t nasked;        /* jobs that an unanswered command may bring */
     struct list quiet_waiters;
     struct coro_rng rng;
     struct trouble trouble;
+    struct trouble wait_trouble; /* of the blocking pop alone */
 };
 
 struct fetch_options {
@@ -76,10 +77,10 @@ int fetch_start(struct fetch *fetch, struct coro_group *group);
 
 /**
  * Takes no more jobs; a pop that blocks is ended. What it brings at the last
- * moment is dealt with like any other job.
+ * moment is given back.
  *
- * Returns 0 when nothing is outstanding any more, or -ETIMEDOUT.
- * Context: coroutine on the loop thread. Suspends.
+ * Returns 0 when nothing is outstanding any more, -ETIMEDOUT or -ECANCELED.
+ * Context: coroutine on the loop thread. Suspends; a cancellation point.
  */
 int fetch_quiet(struct fetch *fetch, int64_t deadline_ms);
 
@@ -100,6 +101,12 @@ void fetch_take(struct fetch *fetch, struct fetch_queue *queue,
  */
 int fetch_handle_error(struct fetch *fetch, struct fetch_queue *queue,
                        const struct coro_redis_reply *reply);
+
+/** A command is being sent that may bring up to @most jobs. */
+void fetch_asks(struct fetch *fetch, size_t most);
+
+/** It was answered, or its connection was lost. */
+void fetch_was_answered(struct fetch *fetch);
 
 /** Whether @queue may be asked now, and has not failed of late. */
 bool fetch_may_ask(const struct fetch_queue *queue);

@@ -31,7 +31,7 @@ static bool is_one(const char *info, const char *name)
 
 static void read_info(const char *info, struct probe *probe)
 {
-    char version[32], mode[16], snapshots[16];
+    char version[32], mode[16], role[16], snapshots[16];
     find(info, "valkey_version", version, sizeof version);
     bool is_valkey = version[0] != '\0';
     if (!is_valkey)
@@ -42,6 +42,8 @@ static void read_info(const char *info, struct probe *probe)
     find(info, "redis_mode", mode, sizeof mode);
     probe->is_cluster =
         is_one(info, "cluster_enabled") || strcmp(mode, "cluster") == 0;
+    find(info, "role", role, sizeof role);
+    probe->is_replica = strcmp(role, "slave") == 0;
     find(info, "aof_enabled", snapshots, sizeof snapshots);
     probe->snapshots_only = strcmp(snapshots, "0") == 0;
     find(info, "maxmemory_policy", probe->eviction, sizeof probe->eviction);
@@ -66,6 +68,10 @@ int probe_server(struct coro_redis *redis, int64_t deadline_ms,
 
 void probe_warn(const struct probe *probe)
 {
+    if (probe->is_replica)
+        log_line(LOG_LEVEL_WARN, "redis", NULL, 0,
+                 "the server is a replica: no job can be taken from it until "
+                 "it becomes a primary");
     if (probe->snapshots_only)
         log_line(LOG_LEVEL_WARN, "redis", NULL, 0,
                  "the server keeps no append-only file (appendonly no): when "

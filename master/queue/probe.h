@@ -12,6 +12,7 @@
 struct probe {
     char version[48]; /* "Redis 7.0.15", "Valkey 8.0.1"; empty: not told */
     bool is_cluster;
+    bool is_replica;     /* nothing can be taken from it */
     bool snapshots_only; /* a restart goes back to the last snapshot */
     char eviction[32];   /* a policy that may throw jobs away; else empty */
 };

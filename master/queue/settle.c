@@ -15,18 +15,25 @@
 #include "worker/log.h"
 
 /* One script call settles at most so many jobs, and about so many bytes. */
-#define BATCH_MOST       100
+#define BATCH_MOST       1000
 #define BATCH_MOST_BYTES ((size_t)4 << 20)
 
 /* Room for what an envelope adds to a payload, times what escaping can do. */
 #define RECORD_SLACK 65536
 #define RECORD_TIMES 6
 
-#define MARK_MS      "600000"
+#define MARK_MS      "86400000"
 #define ANSWER_MS    30000
 #define SCORE_BYTES  32
 #define JID_BYTES    12
-#define LOGGED_BYTES 4096
+#define LOGGED_BYTES 65536
+
+/* Which entries of the dead set go: those before the first; and as many as are
+ * too many, but only of those before the second. */
+struct trim_scores {
+    char oldest[SCORE_BYTES];
+    char newest[SCORE_BYTES];
+};
 
 /* The jobs and words of one script call. */
 struct batch {
@@ -105,19 +112,22 @@ static void take_into(struct batch *batch, struct job *job)
 
 /* Fills @batch from the dead that wait. Returns 0, or why it has none. */
 static int gather_dead(struct settle *settle, struct batch *batch,
-                       char *oldest_score)
+                       struct trim_scores *scores)
 {
     static const char most[] = "10000";
     _Static_assert(SETTLE_DEAD_MOST == 10000, "said twice");
     int64_t now_us = coro_wall_us();
-    format_score(oldest_score,
+    format_score(scores->oldest,
                  now_us - (int64_t)SETTLE_DEAD_DAYS * 86400 * 1000000);
+    format_score(scores->newest,
+                 now_us - (int64_t)SETTLE_DEAD_GRACE_S * 1000000);
     add_string(batch, "EVAL");
     add_string(batch, script_dead);
     add_string(batch, "1");
     add_string(batch, SETTLE_DEAD_KEY);
-    add_string(batch, oldest_score);
+    add_string(batch, scores->oldest);
     add_string(batch, most);
+    add_string(batch, scores->newest);
     list_foreach_safe (link, &settle->dead) {
         struct job *job = job_of(link);
         if (!has_room(batch, job))
@@ -182,7 +192,9 @@ static void tell_dead(const struct job *job)
         log_int("job", (int64_t)job->number),
         log_int("bytes", (int64_t)job->payload_len),
     };
-    log_line(LOG_LEVEL_WARN, NULL, fields, 4,
+    /* Interrupted ones may be very many at once, and are told of in one line. */
+    bool is_expected = job->outcome == JOB_OUTCOME_INTERRUPTED;
+    log_line(is_expected ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, NULL, fields, 4,
              "job set aside in " SETTLE_DEAD_KEY ": %s",
              job->error_message ? job->error_message : "");
 }
@@ -215,22 +227,39 @@ static void finish(struct settle *settle, struct batch *batch, bool is_dead)
             ;
 }
 
-/* Sends the batch once. Returns ANSWER_OK, or what stands against it with the
- * reason in @why. */
-static enum answer send_once(struct settle *settle, struct batch *batch,
-                             char *why, size_t why_size)
+/* The dead set was full: the oldest had to go. (Giving back answers 1 or 0.) */
+static void tell_removed(const struct settle *settle,
+                         const struct coro_redis_reply *reply)
+{
+    long long nremoved = coro_redis_reply_integer(reply);
+    if (settle->sends_dead && nremoved > 0)
+        log_line(LOG_LEVEL_WARN, NULL, NULL, 0,
+                 SETTLE_DEAD_KEY " is full: its %lld oldest entries were "
+                                 "removed",
+                 nremoved);
+}
+
+/* Sends the batch once. Returns -ECANCELED, or 0 with what the answer means,
+ * and its text in @why. */
+static int send_once(struct settle *settle, struct batch *batch,
+                     enum answer *ret_answer, char *why, size_t why_size)
 {
     struct coro_redis_reply *reply;
     int status = coro_redis_call(settle->redis, batch->argc, batch->argv,
                                  batch->lens, coro_after(ANSWER_MS), &reply);
+    if (status == -ECANCELED)
+        return status;
     if (status < 0) {
         snprintf(why, why_size, "%s", strerror(-status));
-        return ANSWER_LATER;
+        *ret_answer = ANSWER_LATER;
+        return 0;
     }
-    enum answer answer = answer_of(reply);
+    *ret_answer = answer_of(reply);
+    if (*ret_answer == ANSWER_OK)
+        tell_removed(settle, reply);
     snprintf(why, why_size, "%s", coro_redis_reply_text(reply, NULL));
     coro_redis_reply_free(reply);
-    return answer;
+    return 0;
 }
 
 /* Until @batch is in Redis, or we are told to end, or its key can't be used. */
@@ -240,7 +269,9 @@ static enum answer send_until_done(struct settle *settle, struct batch *batch)
     for (;;) {
         if (coro_redis_wait_up(settle->redis, CORO_NEVER) < 0)
             return ANSWER_LATER;
-        enum answer answer = send_once(settle, batch, why, sizeof why);
+        enum answer answer;
+        if (send_once(settle, batch, &answer, why, sizeof why) < 0)
+            return ANSWER_LATER;
         if (answer == ANSWER_OK) {
             trouble_over(&settle->trouble);
             return answer;
@@ -275,12 +306,16 @@ static void bury(struct settle *settle, struct batch *batch)
 
 static int settle_batch(struct settle *settle, struct batch *batch)
 {
-    char mark[160], oldest_score[SCORE_BYTES];
-    bool is_dead = !list_is_empty(&settle->dead);
-    int status = is_dead ? gather_dead(settle, batch, oldest_score)
+    char mark[160];
+    struct trim_scores scores;
+    /* What goes back first: a dead set that can't be written to must not hold
+     * up the queues. */
+    bool is_dead = list_is_empty(&settle->back);
+    int status = is_dead ? gather_dead(settle, batch, &scores)
                          : gather_back(settle, batch, mark, sizeof mark);
     if (status < 0)
         return coro_sleep(trouble_note(&settle->trouble, strerror(-status)));
+    settle->sends_dead = is_dead;
     enum answer answer = send_until_done(settle, batch);
     if (answer == ANSWER_OK) {
         finish(settle, batch, is_dead);
@@ -297,9 +332,8 @@ static int settle_batch(struct settle *settle, struct batch *batch)
     return -ECANCELED;
 }
 
-static int settle_main(void *argument)
+static int settle_for_ever(struct settle *settle)
 {
-    struct settle *settle = argument;
     for (;;) {
         while (settle->npending == 0)
             if (coro_park(&settle->work_waiters, CORO_NEVER) < 0)
@@ -317,6 +351,15 @@ static int settle_main(void *argument)
         if (status < 0)
             return status;
     }
+}
+
+static int settle_main(void *argument)
+{
+    struct settle *settle = argument;
+    settle->task = coro_task_current();
+    int status = settle_for_ever(settle);
+    settle->task = NULL;
+    return status;
 }
 
 int settle_start(struct settle *settle, struct coro_group *group,
@@ -366,8 +409,21 @@ int settle_wait_empty(struct settle *settle, int64_t deadline_ms)
     return 0;
 }
 
+/* What is being sent is in the hands of the task, and back in the lists when
+ * that has ended. */
+static void stop_sending(struct settle *settle)
+{
+    if (!settle->task)
+        return;
+    struct coro_task *task = coro_task_ref(settle->task);
+    coro_task_cancel(task);
+    coro_task_wait(task, CORO_NEVER, NULL);
+    coro_task_unref(task);
+}
+
 size_t settle_give_up(struct settle *settle)
 {
+    stop_sending(settle);
     list_move_all(&settle->dead, &settle->back);
     size_t ngiven_up = 0;
     struct list *link;
@@ -382,8 +438,9 @@ size_t settle_give_up(struct settle *settle)
             log_bytes("payload", job->payload, shown),
         };
         log_line(LOG_LEVEL_ERROR, NULL, fields, 4,
-                 "Redis could not be told what became of this job: %s",
-                 job->error_class ? job->error_class : "not started");
+                 "Redis could not be told what became of this job: %s%s",
+                 job->error_class ? job->error_class : "not started",
+                 shown < job->payload_len ? " (payload cut)" : "");
         job_free(job);
         ngiven_up++;
     }

@@ -20,9 +20,11 @@
 #include "master/queue/trouble.h"
 #include "worker/job.h"
 
-/* How many entries the dead set keeps, and for how long. */
-#define SETTLE_DEAD_MOST 10000
-#define SETTLE_DEAD_DAYS 180
+/* How many entries the dead set keeps, and for how long; and how long each is
+ * kept however many there are. */
+#define SETTLE_DEAD_MOST    10000
+#define SETTLE_DEAD_DAYS    180
+#define SETTLE_DEAD_GRACE_S 3600
 
 #define SETTLE_DEAD_KEY "corq:dead"
 
@@ -32,7 +34,9 @@ struct settle {
     struct list dead;    /* jobs, by in_flight */
     struct list back;    /* the same, in the order in which they were taken */
     size_t npending;
+    bool sends_dead; /* what is being sent goes to the dead set */
     uint64_t nmarks;
+    struct coro_task *task; /* the one that writes, while it runs */
     struct list work_waiters;
     struct list empty_waiters;
     struct trouble trouble;
@@ -61,8 +65,11 @@ void settle_give_back(struct settle *settle, struct job *job);
 int settle_wait_empty(struct settle *settle, int64_t deadline_ms);
 
 /**
- * Gives up what is not settled: logs each job with its bytes, and frees it.
- * Returns how many there were.
+ * Ends the task that writes and gives up what is not settled, also what was
+ * sent and not answered: logs each job with its bytes, and frees it.
+ *
+ * Returns how many there were. Context: coroutine on the loop thread. Suspends
+ * for as long as the task takes to see that it is cancelled.
  */
 size_t settle_give_up(struct settle *settle);
 
