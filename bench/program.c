@@ -1,0 +1,119 @@
+#include "bench/program.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench/report.h"
+#include "coro/base/clock.h"
+
+#define PIPE_BYTES  (1 << 20)
+#define PATIENCE_MS 60000
+#define POLL_US     1000
+/* After it first waits for jobs, its coroutines may still be being made. */
+#define SETTLE_US_PER_COROUTINE 50
+#define SETTLE_US               200000
+
+static void exec_program(const struct server *server, const char *handler,
+                         const char *concurrency, const char *log_level)
+{
+    char path[300];
+    const char *build = getenv("BUILD");
+    snprintf(path, sizeof path, "%s/corq", build ? build : "build");
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    execl(path, path, "run", "--redis", server->url, "--handler", handler,
+          "--concurrency", concurrency, "--log-level", log_level, (char *)NULL);
+    fprintf(stderr, "bench: can't run %s\n", path);
+    _exit(127);
+}
+
+static void wait_until_it_waits(struct program *program, struct server *server)
+{
+    int64_t deadline_ms = coro_after(PATIENCE_MS);
+    while (server_info(server, "blocked_clients") < 1) {
+        if (coro_now_ms() > deadline_ms ||
+            waitpid(program->pid, NULL, WNOHANG) == program->pid)
+            give_up(
+                "corq run does not start: %.*s",
+                (int)read(program->log_fd, program->line, sizeof program->line),
+                program->line);
+        usleep(POLL_US);
+    }
+}
+
+void program_start(struct program *program, struct server *server,
+                   const char *handler, const char *concurrency,
+                   const char *log_level)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        give_up("no pipe");
+    fcntl(ends[0], F_SETPIPE_SZ, PIPE_BYTES);
+    program->line_len = 0;
+    program->log_fd = ends[0];
+    program->pid = fork();
+    if (program->pid < 0)
+        give_up("can't fork");
+    if (program->pid == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        exec_program(server, handler, concurrency, log_level);
+    }
+    close(ends[1]);
+    wait_until_it_waits(program, server);
+    usleep(SETTLE_US + SETTLE_US_PER_COROUTINE *
+                           (useconds_t)strtoul(concurrency, NULL, 10));
+}
+
+/* Takes whole lines off what was read; returns how many contain @text. */
+static size_t take_lines(struct program *program, const char *text)
+{
+    size_t nfound = 0;
+    char *start = program->line;
+    char *end = program->line + program->line_len;
+    char *newline;
+    while ((newline = memchr(start, '\n', (size_t)(end - start)))) {
+        if (memmem(start, (size_t)(newline - start), text, strlen(text)))
+            nfound++;
+        start = newline + 1;
+    }
+    program->line_len = (size_t)(end - start);
+    memmove(program->line, start, program->line_len);
+    return nfound;
+}
+
+int64_t program_wait_lines(struct program *program, const char *text, size_t n)
+{
+    int64_t now_ns = coro_now_ns();
+    size_t nfound = 0;
+    while (nfound < n) {
+        struct pollfd wait = {.fd = program->log_fd, .events = POLLIN};
+        if (poll(&wait, 1, PATIENCE_MS) != 1)
+            give_up("corq run logged only %zu of %zu '%s'", nfound, n, text);
+        ssize_t len = read(program->log_fd, program->line + program->line_len,
+                           sizeof program->line - program->line_len);
+        now_ns = coro_now_ns();
+        if (len <= 0)
+            give_up("corq run ended early");
+        program->line_len += (size_t)len;
+        nfound += take_lines(program, text);
+    }
+    return now_ns;
+}
+
+void program_stop(struct program *program)
+{
+    kill(program->pid, SIGTERM);
+    while (read(program->log_fd, program->line, sizeof program->line) > 0)
+        ;
+    int status;
+    wait4(program->pid, &status, 0, &program->usage);
+    if (status != 0)
+        give_up("corq run ended with status %d", status);
+    close(program->log_fd);
+}
