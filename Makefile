@@ -29,6 +29,7 @@ INSTALL ?= install
 WRAPPER ?=
 
 VERSION := $(shell cat VERSION)
+comma := ,
 
 # --- set-up -----------------------------------------------------------------
 # config.mk holds what pkg-config says. Making it installs the build tools if
@@ -51,8 +52,8 @@ $(BUILD)/config.mk: deploy/install-deps.sh Makefile
 # --- flags ------------------------------------------------------------------
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla \
-    -Wmissing-prototypes -Wformat=2 -Wundef -Wpointer-arith -Wcast-qual \
-    -Wwrite-strings -Werror
+    -Wmissing-prototypes -Wformat=2 -Wno-format-nonliteral -Wundef \
+    -Wpointer-arith -Wcast-qual -Wwrite-strings -Werror
 OPTIMISE ?= -O2 -g
 
 CONTEXT_FLAGS_auto :=
@@ -112,6 +113,8 @@ SCRIPT_OBJECTS := $(patsubst %.lua,$(BUILD)/obj/%.lua.o,$(SCRIPTS))
 
 $(call lib,master): $(SCRIPT_OBJECTS)
 
+.SECONDARY: $(SCRIPT_OBJECTS:.o=.c)
+
 $(BUILD)/obj/%.lua.c: %.lua
 	@mkdir -p $(@D)
 	@{ echo '#include "master/queue/scripts.h"'; \
@@ -119,7 +122,7 @@ $(BUILD)/obj/%.lua.c: %.lua
 	   sed -e '/^--/d' -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $<; \
 	   echo ';'; } > $@
 
-$(BUILD)/obj/%.lua.o: $(BUILD)/obj/%.lua.c master/queue/scripts.h
+$(BUILD)/obj/%.lua.o: $(BUILD)/obj/%.lua.c master/queue/scripts.h $(BUILD)/flags
 	@echo "  script $(notdir $*)"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
@@ -135,12 +138,20 @@ $(PROGRAM): $(call object,master/main.c) $(call libs_of,master)
 	@echo "  link   $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/obj/%.o: %.c $(BUILD)/config.mk VERSION
+# What everything is built with; objects are made anew when it changes.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(subst ','"'"',$(CC) $(CPPFLAGS) $(CFLAGS))' > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+FORCE:
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/config.mk $(BUILD)/flags VERSION
 	@mkdir -p $(@D)
 	@echo "  cc     $<"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/obj/%.o: %.S $(BUILD)/config.mk
+$(BUILD)/obj/%.o: %.S $(BUILD)/config.mk $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo "  as     $<"
 	@$(CC) $(CPPFLAGS) $(ARCH_FLAGS_$(ARCH)) -MMD -MP -c -o $@ $<
@@ -164,6 +175,12 @@ $(call test_program,$(1)): $(call object,$(1)) $(call lib,support) \
 	@$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LDLIBS)
 endef
 $(foreach test,$(TESTS),$(eval $(call test_rule,$(test))))
+
+# Where memory runs out on purpose, allocations go through tests/support/oom.c.
+OOM_FUNCTIONS := malloc calloc realloc reallocarray aligned_alloc strdup \
+    strndup vasprintf __vasprintf_chk hi_malloc hi_calloc free
+$(BUILD)/tests/integration/test_oom_%: \
+    LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(OOM_FUNCTIONS))
 
 $(call object,$(TESTS) $(SOURCES_support)): | deps-test
 
@@ -190,7 +207,7 @@ check-tsan:
 	@$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread test
 
 check-valgrind: deps-check
-	@$(MAKE) BUILD=$(BUILD)/valgrind OPTIMISE="-O1 -g" \
+	@CPPFLAGS=-DCORO_VALGRIND $(MAKE) BUILD=$(BUILD)/valgrind OPTIMISE="-O1 -g" \
 	    WRAPPER="valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite" test
 
 check-fallback:
@@ -203,7 +220,11 @@ check-clang: deps-check
 check-aarch64: deps-check
 	@tests/aarch64.sh $(BUILD)/aarch64
 
-check-long: check-asan check-tsan check-valgrind check-fallback check-clang
+check-ubsan:
+	@$(MAKE) BUILD=$(BUILD)/ubsan SANITIZE=undefined test
+
+check-long: check-asan check-ubsan check-tsan check-valgrind check-fallback \
+    check-clang
 	@CORQ_TEST_SCALE=full $(MAKE) test
 
 # --- what people run --------------------------------------------------------
@@ -237,14 +258,14 @@ format: deps-lint
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
 install: $(PROGRAM)
-	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR)
-	$(INSTALL) -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/corq
+	$(INSTALL) -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(UNITDIR)'
+	$(INSTALL) -m 755 $(PROGRAM) '$(DESTDIR)$(PREFIX)/bin/corq'
 	sed 's,@PREFIX@,$(PREFIX),g' systemd/corq.service.in \
-	    > $(DESTDIR)$(UNITDIR)/corq.service
-	chmod 644 $(DESTDIR)$(UNITDIR)/corq.service
+	    > '$(DESTDIR)$(UNITDIR)/corq.service'
+	chmod 644 '$(DESTDIR)$(UNITDIR)/corq.service'
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/corq $(DESTDIR)$(UNITDIR)/corq.service
+	rm -f '$(DESTDIR)$(PREFIX)/bin/corq' '$(DESTDIR)$(UNITDIR)/corq.service'
 
 deps-run deps-test deps-lint deps-check:
 	@deploy/install-deps.sh $(patsubst deps-%,%,$@)
@@ -263,13 +284,13 @@ help:
 	@echo 'make lint       format, sizes, include directions, headers, globals'
 	@echo 'make bench      measure; writes $(BUILD)/bench.json'
 	@echo 'make install    to $$(DESTDIR)$$(PREFIX), with a systemd unit'
-	@echo 'make check-asan check-tsan check-valgrind check-fallback check-clang'
+	@echo 'make check-asan check-ubsan check-tsan check-valgrind check-fallback check-clang'
 	@echo 'make check-aarch64   cross-compile, run the unit tests under emulation'
 	@echo 'make check-long all of those checks, at full size'
 
 .PHONY: all tests test test-unit test-integration test-e2e check-asan \
-    check-tsan check-valgrind check-fallback check-clang check-aarch64 \
-    check-long run demo bench lint format install uninstall deps deps-run \
+    check-ubsan check-tsan check-valgrind check-fallback check-clang \
+    check-aarch64 check-long run demo bench lint format install uninstall deps deps-run \
     deps-test deps-lint deps-check clean help
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
