@@ -108,19 +108,26 @@ $(call lib,$(1)): $(call object,$(SOURCES_$(1)))
 endef
 $(foreach layer,$(LAYERS) support,$(eval $(call layer_rule,$(layer))))
 
-# Each Redis script becomes a C string, script_<name>, without its comments.
+# Each Redis script becomes a struct script, script_<name>: its text without
+# its comments, and the SHA-1 by which the server knows that.
 SCRIPT_OBJECTS := $(patsubst %.lua,$(BUILD)/obj/%.lua.o,$(SCRIPTS))
 
 $(call lib,master): $(SCRIPT_OBJECTS)
 
-.SECONDARY: $(SCRIPT_OBJECTS:.o=.c)
+.SECONDARY: $(SCRIPT_OBJECTS:.o=.c) $(SCRIPT_OBJECTS:.o=.bare)
 
-$(BUILD)/obj/%.lua.c: %.lua
+$(BUILD)/obj/%.lua.bare: %.lua Makefile
 	@mkdir -p $(@D)
+	@sed -e '/^ *--/d' $< > $@
+
+$(BUILD)/obj/%.lua.c: $(BUILD)/obj/%.lua.bare Makefile
 	@{ echo '#include "master/queue/scripts.h"'; \
-	   echo 'const char script_$(notdir $*)[] ='; \
-	   sed -e '/^--/d' -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $<; \
-	   echo ';'; } > $@
+	   echo 'const struct script script_$(notdir $*) = {'; \
+	   echo '.name = "$(notdir $*)",'; \
+	   echo ".sha = \"$$(sha1sum < $< | cut -c1-40)\","; \
+	   echo '.text ='; \
+	   sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $<; \
+	   echo '};'; } > $@
 
 $(BUILD)/obj/%.lua.o: $(BUILD)/obj/%.lua.c master/queue/scripts.h $(BUILD)/flags
 	@echo "  script $(notdir $*)"

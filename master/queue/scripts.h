@@ -5,7 +5,13 @@
 #ifndef MASTER_QUEUE_SCRIPTS_H
 #define MASTER_QUEUE_SCRIPTS_H
 
-extern const char script_dead[];
-extern const char script_give_back[];
+struct script {
+    const char *name;
+    const char *sha; /* by which a server that has seen it knows it */
+    const char *text;
+};
+
+extern const struct script script_dead;
+extern const struct script script_give_back;
 
 #endif

@@ -10,7 +10,7 @@
 #include "coro/base/random.h"
 #include "coro/sched/schedule.h"
 #include "master/queue/answer.h"
-#include "master/queue/scripts.h"
+#include "master/queue/script.h"
 #include "worker/envelope.h"
 #include "worker/log.h"
 
@@ -40,6 +40,8 @@ struct batch {
     struct list jobs; /* out of the list that they waited in */
     size_t njobs;
     size_t nbytes;
+    const struct script *script;
+    size_t nkeys;
     int argc;
     const char *argv[8 + 2 * BATCH_MOST];
     size_t lens[8 + 2 * BATCH_MOST];
@@ -62,6 +64,14 @@ static void add_word(struct batch *batch, const char *word, size_t len)
 static void add_string(struct batch *batch, const char *word)
 {
     add_word(batch, word, strlen(word));
+}
+
+static void use_script(struct batch *batch, const struct script *script,
+                       size_t nkeys)
+{
+    batch->script = script;
+    batch->nkeys = nkeys;
+    batch->argc = SCRIPT_WORDS;
 }
 
 /* --- records of the dead set ---------------------------------------------- */
@@ -121,9 +131,7 @@ static int gather_dead(struct settle *settle, struct batch *batch,
                  now_us - (int64_t)SETTLE_DEAD_DAYS * 86400 * 1000000);
     format_score(scores->newest,
                  now_us - (int64_t)SETTLE_DEAD_GRACE_S * 1000000);
-    add_string(batch, "EVAL");
-    add_string(batch, script_dead);
-    add_string(batch, "1");
+    use_script(batch, &script_dead, 1);
     add_string(batch, SETTLE_DEAD_KEY);
     add_string(batch, scores->oldest);
     add_string(batch, most);
@@ -155,9 +163,7 @@ static int gather_back(struct settle *settle, struct batch *batch, char *mark,
     const struct job_queue *queue = job_of(settle->back.prev)->queue;
     snprintf(mark, mark_size, "corq:mark:%s:%llu", settle->process,
              (unsigned long long)++settle->nmarks);
-    add_string(batch, "EVAL");
-    add_string(batch, script_give_back);
-    add_string(batch, "2");
+    use_script(batch, &script_give_back, 2);
     add_word(batch, queue->key, queue->key_len);
     add_string(batch, mark);
     add_string(batch, MARK_MS);
@@ -245,8 +251,9 @@ static int send_once(struct settle *settle, struct batch *batch,
                      enum answer *ret_answer, char *why, size_t why_size)
 {
     struct coro_redis_reply *reply;
-    int status = coro_redis_call(settle->redis, batch->argc, batch->argv,
-                                 batch->lens, coro_after(ANSWER_MS), &reply);
+    int status =
+        script_call(settle->redis, batch->script, batch->nkeys, batch->argc,
+                    batch->argv, batch->lens, coro_after(ANSWER_MS), &reply);
     if (status == -ECANCELED)
         return status;
     if (status < 0) {

@@ -150,7 +150,7 @@ static void many_dead_jobs_are_written_in_batches(void **state)
     stage_play(stage, many_dead);
     assert_int_equal(redis_integer(&stage->server, "ZCARD corq:dead"), 3000);
     char *info = redis_text(&stage->server, "INFO commandstats");
-    bool is_batched = strstr(info, "cmdstat_eval:calls=3,");
+    bool is_batched = strstr(info, "cmdstat_evalsha:calls=3,");
     free(info);
     assert_true(is_batched);
 }
@@ -175,7 +175,7 @@ static void large_dead_jobs_go_one_at_a_time(void **state)
     stage_play(stage, two_large_dead);
     assert_int_equal(redis_integer(&stage->server, "ZCARD corq:dead"), 2);
     char *info = redis_text(&stage->server, "INFO commandstats");
-    bool is_single = strstr(info, "cmdstat_eval:calls=2,");
+    bool is_single = strstr(info, "cmdstat_evalsha:calls=2,");
     free(info);
     assert_true(is_single);
 }
