@@ -43,8 +43,8 @@ function check_foreign(name) {
     if (name ~ /^(event2\/|ev[a-z]*\.h)/ && FILENAME !~ /^coro\//)
         bad("<" name "> belongs in coro/ only")
     if (name ~ /^jansson/ &&
-        FILENAME !~ /^(worker\/([^\/]*codec|envelope)|master\/cli\/)/)
-        bad("<" name "> belongs in worker/*codec*, worker/envelope*, master/cli/")
+        FILENAME !~ /^(worker\/splice|master\/cli\/)/)
+        bad("<" name "> belongs in worker/splice*, master/cli/")
 }
 
 /^[ \t]*#[ \t]*include[ \t]*"/ { split($0, part, "\""); check_own(part[2]) }
