@@ -275,18 +275,14 @@ int record_write_failure(const char *payload, size_t len,
 {
     struct found found;
     enum record_kind kind = find_all(payload, len, &found);
-    int status = -EINVAL;
-    if (kind != RECORD_RAW) {
-        struct edits edits;
-        edits_init(&edits);
-        edit_failure(&edits, &found, failure);
-        if (kind == RECORD_DESCRIBED)
-            edit_queue(&edits, &found, failure);
-        status = edits_apply(&edits, payload, len, out);
-    }
-    if (status == -EINVAL)
-        status = write_raw(payload, len, failure, out);
-    return status < 0 ? -ENOMEM : 0;
+    if (kind == RECORD_RAW)
+        return write_raw(payload, len, failure, out);
+    struct edits edits;
+    edits_init(&edits);
+    edit_failure(&edits, &found, failure);
+    if (kind == RECORD_DESCRIBED)
+        edit_queue(&edits, &found, failure);
+    return edits_apply(&edits, payload, len, out) < 0 ? -ENOMEM : 0;
 }
 
 /* --- what is due ---------------------------------------------------------- */

@@ -2,97 +2,11 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <jansson.h>
 
 #include "coro/base/buf.h"
 #include "coro/base/ensure.h"
-#include "coro/sched/task.h"
 #include "worker/members.h"
-
-/* --- what Jansson says ---------------------------------------------------- */
-
-struct text {
-    const char *bytes;
-    size_t len;
-    bool is_object;
-    enum json_error_code code; /* why not, as far as Jansson knows */
-};
-
-/* It recurses, at most as deep as our own scanner allows. */
-static void ask_jansson(void *argument)
-{
-    struct text *text = argument;
-    json_error_t error;
-    json_t *root = json_loadb(text->bytes, text->len,
-                              JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
-    text->is_object = json_is_object(root);
-    text->code = root ? json_error_unknown : json_error_code(&error);
-    json_decref(root);
-}
-
-static bool is_digit(char byte)
-{
-    return byte >= '0' && byte <= '9';
-}
-
-static bool is_in_number(char byte)
-{
-    return is_digit(byte) || (byte && strchr("+-.eE", byte));
-}
-
-/* Makes every number of valid JSON a 0, and white space of the rest of it. */
-static void flatten_numbers(char *at, const char *end)
-{
-    bool is_string = false;
-    while (at < end) {
-        if (is_string && *at == '\\') {
-            at += 2;
-        } else if (!is_string && (is_digit(*at) || *at == '-')) {
-            *at++ = '0';
-            while (at < end && is_in_number(*at))
-                *at++ = ' ';
-        } else {
-            is_string ^= *at == '"';
-            at++;
-        }
-    }
-}
-
-/* Jansson can't read numbers beyond what a double holds, which are valid all
- * the same: it is asked about the text without them. */
-static int validate_without_numbers(struct text *text)
-{
-    char *copy = malloc(text->len);
-    if (!copy)
-        return -ENOMEM;
-    memcpy(copy, text->bytes, text->len);
-    flatten_numbers(copy, copy + text->len);
-    text->bytes = copy;
-    coro_call_on_loop_stack(ask_jansson, text);
-    free(copy);
-    return text->is_object ? 0 : -EINVAL;
-}
-
-/* The text is valid in the eyes of our scanner. */
-static int validate(const char *bytes, size_t len)
-{
-    struct text text = {.bytes = bytes, .len = len};
-    coro_call_on_loop_stack(ask_jansson, &text);
-    if (text.is_object)
-        return 0;
-    if (text.code == json_error_numeric_overflow)
-        return validate_without_numbers(&text);
-    /* It does not always say when it had no memory, but then says nothing. */
-    if (text.code == json_error_unknown ||
-        text.code == json_error_out_of_memory)
-        return -ENOMEM;
-    return -EINVAL;
-}
-
-/* --- the change ----------------------------------------------------------- */
 
 struct change {
     const struct splice_member *members;
@@ -210,8 +124,6 @@ int splice(const char *bytes, size_t len, const struct splice_member *members,
     struct change change = {
         .members = members, .nmembers = nmembers, .out = out};
     int status = count(&change, bytes, len);
-    if (status == 0)
-        status = validate(bytes, len);
     if (status < 0)
         return status;
     size_t before = out->len;

@@ -10,6 +10,10 @@
  * Every byte that belongs to another member stays as it is: numbers of any
  * length, the order of keys, white space, members that nobody knows. A job
  * that is passed on a hundred times is never rounded, sorted or normalised.
+ *
+ * What is JSON is for the scanner alone to say. A library would recurse, could
+ * not read every number, and Jansson writes beyond its buffers when it has no
+ * memory; so it is asked in the tests, where its answer has to be the same.
  */
 #ifndef WORKER_SPLICE_H
 #define WORKER_SPLICE_H
@@ -34,9 +38,6 @@ struct splice_member {
  * same. One that is not there is added before the closing brace, in the order
  * of @members.
  *
- * What is rewritten has to be JSON in the eyes of two: our scanner, which also
- * finds the places, and Jansson.
- *
  * @members, @nmembers  their names are distinct; at most SPLICE_MAX_MEMBERS.
  *
  * Returns 0, or
@@ -44,8 +45,7 @@ struct splice_member {
  *   -ENOMEM    or -EMSGSIZE: @out could not take it, and is marked failed.
  *   After a failure @out holds what it held before.
  *
- * Context: any thread, does not suspend. Of a coroutine's stack it uses little,
- * however deep the object is.
+ * Context: any thread, does not suspend.
  */
 int splice(const char *bytes, size_t len, const struct splice_member *members,
            size_t nmembers, struct coro_buf *out);
