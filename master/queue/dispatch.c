@@ -38,34 +38,21 @@ static void leave_flight(struct dispatch *dispatch, struct job *job)
 static void interrupt(struct job *job, const char *how)
 {
     job_fail(job, "Interrupted", "interrupted: %s", how);
+    job->outcome = JOB_OUTCOME_INTERRUPTED;
 }
 
 /* What a job that came back up is to become. */
 static void conclude(struct dispatch *dispatch, struct job *job)
 {
-    switch (job->outcome) {
-    case JOB_OUTCOME_DONE:
-        job_free(job);
-        dispatch_settled(dispatch);
-        return;
-    case JOB_OUTCOME_INTERRUPTED:
+    if (job->outcome == JOB_OUTCOME_INTERRUPTED)
         interrupt(job, "cancelled because the process was ending");
-        settle_dead(dispatch->settle, job);
-        return;
-    case JOB_OUTCOME_FAILED:
-    case JOB_OUTCOME_RETRY:
-        settle_dead(dispatch->settle, job);
-        return;
-    case JOB_OUTCOME_NONE:
-        settle_give_back(dispatch->settle, job);
-        return;
-    }
+    settle_outcome(dispatch->settle, job);
 }
 
 /* The worker keeps the job that it was sent, in whatever state, so what is to
  * be settled is a copy; the job itself is freed when it comes up. */
 static void settle_copy(struct dispatch *dispatch, struct job *job,
-                        void (*settle)(struct settle *, struct job *))
+                        enum job_outcome outcome)
 {
     leave_flight(dispatch, job);
     struct job *copy =
@@ -80,11 +67,10 @@ static void settle_copy(struct dispatch *dispatch, struct job *job,
         dispatch_settled(dispatch);
         return;
     }
-    if (settle == settle_dead) {
-        copy->outcome = JOB_OUTCOME_INTERRUPTED;
+    copy->attempt = job->attempt;
+    if (outcome == JOB_OUTCOME_INTERRUPTED)
         interrupt(copy, "its handler did not end when it was cancelled");
-    }
-    settle(dispatch->settle, copy);
+    settle_outcome(dispatch->settle, copy);
 }
 
 /* The worker has fewer coroutines than it was asked to have: what they can't
@@ -93,8 +79,8 @@ static void make_do(struct dispatch *dispatch)
 {
     dispatch->concurrency =
         (size_t)counter_read(&dispatch->counters.coroutines);
-    size_t nexcess = dispatch->nheld > dispatch->concurrency
-                         ? dispatch->nheld - dispatch->concurrency
+    size_t nexcess = dispatch->nin_flight > dispatch->concurrency
+                         ? dispatch->nin_flight - dispatch->concurrency
                          : 0;
     struct list *link = dispatch->in_flight.prev;
     while (link != &dispatch->in_flight && nexcess > 0) {
@@ -102,7 +88,7 @@ static void make_do(struct dispatch *dispatch)
         link = link->prev;
         if (!job_revoke(job))
             continue;
-        settle_copy(dispatch, job, settle_give_back);
+        settle_copy(dispatch, job, JOB_OUTCOME_NONE);
         nexcess--;
     }
 }
@@ -134,6 +120,8 @@ static void receive(void *argument, struct coro_submit_node *node)
                 ;
         }
     }
+    if (dispatch_credit(dispatch) > 0)
+        dispatch_nudge(dispatch);
 }
 
 int dispatch_start(struct dispatch *dispatch, struct coro_loop *loop,
@@ -161,13 +149,6 @@ int dispatch_start(struct dispatch *dispatch, struct coro_loop *loop,
     if (status < 0)
         coro_submit_close(&dispatch->up);
     return status;
-}
-
-int dispatch_wait_credit(struct dispatch *dispatch)
-{
-    if (dispatch_credit(dispatch) > 0)
-        return 0;
-    return coro_park(&dispatch->credit_waiters, CORO_NEVER);
 }
 
 void dispatch_add(struct dispatch *dispatch, struct dispatch_burst *burst,
@@ -212,7 +193,7 @@ void dispatch_drain(struct dispatch *dispatch)
     list_foreach_safe (link, &dispatch->in_flight) {
         struct job *job = job_of(link);
         if (job_revoke(job))
-            settle_copy(dispatch, job, settle_give_back);
+            settle_copy(dispatch, job, JOB_OUTCOME_NONE);
     }
 }
 
@@ -220,7 +201,7 @@ size_t dispatch_give_up(struct dispatch *dispatch)
 {
     size_t ngiven_up = 0;
     list_foreach_safe (link, &dispatch->in_flight) {
-        settle_copy(dispatch, job_of(link), settle_dead);
+        settle_copy(dispatch, job_of(link), JOB_OUTCOME_INTERRUPTED);
         ngiven_up++;
     }
     return ngiven_up;

@@ -5,10 +5,10 @@
  *                    ▲                           └─▶ failed …: settle
  *                    └── credit: a place is free again
  *
- * It knows every job that this process holds. There are at most `concurrency`
- * of them, and the credit is what is left: the fetcher takes no more than that,
- * so whatever nobody here can start stays in Redis. A job keeps its place until
- * it is done or settled.
+ * It knows every job that this process holds. At most `concurrency` of them are
+ * with the worker, and as many wait to be settled. The credit is what is left
+ * of both: the fetcher takes no more than that, so whatever nobody here can
+ * start stays in Redis, and while Redis is away no more than that can wait.
  */
 #ifndef MASTER_QUEUE_DISPATCH_H
 #define MASTER_QUEUE_DISPATCH_H
@@ -49,13 +49,11 @@ int dispatch_start(struct dispatch *dispatch, struct coro_loop *loop,
 /** How many more jobs may be taken. */
 static inline size_t dispatch_credit(const struct dispatch *dispatch)
 {
-    return dispatch->nheld < dispatch->concurrency
-               ? dispatch->concurrency - dispatch->nheld
-               : 0;
+    size_t nsettling = dispatch->nheld - dispatch->nin_flight;
+    size_t nused =
+        nsettling > dispatch->nin_flight ? nsettling : dispatch->nin_flight;
+    return nused < dispatch->concurrency ? dispatch->concurrency - nused : 0;
 }
-
-/** Waits until there is credit. Returns 0 or -ECANCELED. Suspends. */
-int dispatch_wait_credit(struct dispatch *dispatch);
 
 /** Wakes who waits for credit, so that it looks at what has changed. */
 void dispatch_nudge(struct dispatch *dispatch);
@@ -95,7 +93,7 @@ void dispatch_hurry(struct dispatch *dispatch);
 void dispatch_cancel(struct dispatch *dispatch);
 
 /**
- * Sets aside what the worker still has, as interrupted, without its consent.
+ * Settles what the worker still has, as interrupted, without its consent.
  * Returns how many jobs that were.
  */
 size_t dispatch_give_up(struct dispatch *dispatch);

@@ -33,8 +33,14 @@ static struct settle *begin(struct stage *stage, uint16_t port)
     settling = (struct settling){.nmade = 0};
     stage_connect(stage, port);
     coro_group_init(&settling.group, coro_loop_current());
-    expect_that(settle_start(&settling.settle, &settling.group, stage->redis,
-                             "host:1:ab", note_settled, NULL) == 0);
+    const struct settle_options options = {
+        .mode = &settle_at_most_once,
+        .group = &settling.group,
+        .redis = stage->redis,
+        .process = "host:1:ab",
+        .on_settled = note_settled,
+    };
+    expect_that(settle_start(&settling.settle, &options) == 0);
     return &settling.settle;
 }
 
@@ -43,6 +49,7 @@ static void end(struct stage *stage)
     expect_that(settle_wait_empty(&settling.settle, coro_after(PATIENCE_MS)) ==
                 0);
     coro_group_close(&settling.group);
+    settle_release(&settling.settle);
     coro_redis_stop(stage->redis);
 }
 
@@ -394,6 +401,7 @@ static int give_up(void *argument)
     settle_give_back(settle, make(&queue, "line\n", 5));
     expect_that(settle_wait_empty(settle, coro_after(30)) == -ETIMEDOUT);
     coro_group_close(&settling.group);
+    settle_release(&settling.settle);
     expect_that(settle_give_up(settle) == 2);
     expect_that(settle_give_up(settle) == 0);
     expect_that(settle_wait_empty(settle, coro_after(0)) == 0);
