@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "coro/base/clock.h"
+#include "coro/sched/schedule.h"
 #include "master/queue/answer.h"
 #include "master/queue/fetch_mode.h"
 #include "worker/log.h"
@@ -25,6 +26,9 @@
 #define LIVENESS_MS    3000
 #define NO_BLOCKING_MS 500
 #define WRONG_KEY_MS   20
+
+/* How often a blocking pop is asked to end, until it has. */
+#define UNBLOCK_EVERY_MS 20
 
 /* Waits for the connection, or as long as its trouble demands. */
 static int lost(struct fetch *fetch, int status, size_t most)
@@ -49,12 +53,12 @@ static int take_all(struct fetch *fetch, struct fetch_queue *queue,
                     const struct coro_redis_reply *reply)
 {
     if (coro_redis_reply_type(reply) == CORO_REDIS_STRING) {
-        fetch_take(fetch, queue, burst, reply);
+        fetch_take(fetch, queue, burst, reply, 0);
         return 1;
     }
     size_t nitems = coro_redis_reply_nitems(reply);
     for (size_t i = 0; i < nitems; i++)
-        fetch_take(fetch, queue, burst, coro_redis_reply_item(reply, i));
+        fetch_take(fetch, queue, burst, coro_redis_reply_item(reply, i), 0);
     return (int)nitems;
 }
 
@@ -75,8 +79,8 @@ static int pop_one_by_one(struct fetch *fetch, struct fetch_queue *queue,
 {
     struct coro_redis_command commands[POPS_MOST];
     struct coro_redis_reply *replies[POPS_MOST];
-    const char *argv[] = {"RPOP", queue->queue.key};
-    size_t lens[] = {4, queue->queue.key_len};
+    const char *argv[] = {"RPOP", queue->queue->key};
+    size_t lens[] = {4, queue->queue->key_len};
     size_t n = most < POPS_MOST ? most : POPS_MOST;
     for (size_t i = 0; i < n; i++)
         commands[i] = (struct coro_redis_command){2, argv, lens};
@@ -105,8 +109,8 @@ static int pop_many(struct fetch *fetch, struct fetch_queue *queue, size_t most,
 {
     char count[24];
     snprintf(count, sizeof count, "%zu", most);
-    const char *argv[] = {"RPOP", queue->queue.key, count};
-    size_t lens[] = {4, queue->queue.key_len, strlen(count)};
+    const char *argv[] = {"RPOP", queue->queue->key, count};
+    size_t lens[] = {4, queue->queue->key_len, strlen(count)};
     struct coro_redis_reply *reply;
     fetch_asks(fetch, most);
     int status = coro_redis_call(fetch->commands, 3, argv, lens,
@@ -141,8 +145,8 @@ static struct fetch_queue *queue_named(struct fetch *fetch, const char *key,
 {
     for (size_t i = 0; i < fetch->nqueues; i++) {
         struct fetch_queue *queue = &fetch->queues[i];
-        if (queue->queue.key_len == len &&
-            memcmp(queue->queue.key, key, len) == 0)
+        if (queue->queue->key_len == len &&
+            memcmp(queue->queue->key, key, len) == 0)
             return queue;
     }
     return NULL;
@@ -184,7 +188,7 @@ static int digest_pair(struct fetch *fetch, struct dispatch_burst *burst,
         coro_redis_reply_text(coro_redis_reply_item(reply, 0), &len);
     struct fetch_queue *queue = queue_named(fetch, key, len);
     if (queue)
-        fetch_take(fetch, queue, burst, coro_redis_reply_item(reply, 1));
+        fetch_take(fetch, queue, burst, coro_redis_reply_item(reply, 1), 0);
     return 1;
 }
 
@@ -256,8 +260,8 @@ static int word_pop(struct fetch *fetch, const char *timeout)
         const struct fetch_queue *queue = fetch->order[i];
         if (!fetch_may_ask(queue))
             continue;
-        fetch->words[argc] = queue->queue.key;
-        fetch->lens[argc++] = queue->queue.key_len;
+        fetch->words[argc] = queue->queue->key;
+        fetch->lens[argc++] = queue->queue->key_len;
     }
     if (argc == 1)
         return 0;
@@ -305,8 +309,40 @@ static int wait_once(struct fetch *fetch, int timeout_s,
     return n;
 }
 
+/* --- resting -------------------------------------------------------------- */
+
+static int unblock(struct fetch *fetch)
+{
+    char id[24];
+    int64_t number = coro_redis_client_id(fetch->blocking);
+    if (!fetch->is_waiting || number < 0)
+        return 0;
+    snprintf(id, sizeof id, "%lld", (long long)number);
+    return coro_redis_call(fetch->commands, 3,
+                           CORO_REDIS_ARGS("CLIENT", "UNBLOCK", id),
+                           coro_after(UNBLOCK_EVERY_MS), NULL);
+}
+
+static int rest(struct fetch *fetch, int64_t deadline_ms)
+{
+    while (fetch->nasked > 0) {
+        if (coro_now_ms() >= deadline_ms)
+            return -ETIMEDOUT;
+        /* The pop may be on its way when the first of these arrives, so they
+         * are sent until it has ended. */
+        int status = unblock(fetch);
+        if (status != -ECANCELED && fetch->nasked > 0)
+            status =
+                coro_park(&fetch->quiet_waiters, coro_after(UNBLOCK_EVERY_MS));
+        if (status == -ECANCELED)
+            return status;
+    }
+    return 0;
+}
+
 const struct fetch_mode fetch_at_most_once = {
     .name = "at-most-once",
     .burst = burst_once,
     .wait = wait_once,
+    .rest = rest,
 };

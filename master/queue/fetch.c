@@ -1,7 +1,6 @@
 #include "master/queue/fetch.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,13 +10,11 @@
 #include "master/queue/fetch_mode.h"
 #include "worker/log.h"
 
-/* A burst brings about so many bytes at the most, unless one job is larger.
- * How large jobs are is only known once some were seen, so it starts small. */
-#define BURST_MOST_BYTES ((size_t)8 << 20)
-#define BURST_FIRST      16
+/* How large jobs are is only known once some were seen, so it starts small. */
+#define BURST_FIRST 16
 
-/* How often a blocking pop is asked to end, until it has. */
-#define UNBLOCK_EVERY_MS 20
+/* Pops that block have so long to end, when there is nothing to be taken. */
+#define REST_MS 1000
 
 int fetch_init(struct fetch *fetch, const struct fetch_options *options)
 {
@@ -26,6 +23,8 @@ int fetch_init(struct fetch *fetch, const struct fetch_options *options)
         .mode = options->mode,
         .commands = options->commands,
         .blocking = options->blocking,
+        .owner = options->owner,
+        .lines = options->lines,
         .dispatch = options->dispatch,
         .max_payload_bytes = options->max_payload_bytes,
         .has_pop_count = true,
@@ -38,15 +37,17 @@ int fetch_init(struct fetch *fetch, const struct fetch_options *options)
     fetch->order = calloc(options->nqueues, sizeof *fetch->order);
     fetch->words = calloc(options->nqueues + 2, sizeof *fetch->words);
     fetch->lens = calloc(options->nqueues + 2, sizeof *fetch->lens);
-    if (!fetch->queues || !fetch->order || !fetch->words || !fetch->lens) {
+    fetch->are_wanted = calloc(options->nqueues, sizeof *fetch->are_wanted);
+    if (!fetch->queues || !fetch->order || !fetch->words || !fetch->lens ||
+        !fetch->are_wanted) {
         fetch_release(fetch);
         return -ENOMEM;
     }
     for (size_t i = 0; i < options->nqueues; i++) {
         struct fetch_queue *queue = &fetch->queues[i];
-        queue->queue = options->queues[i];
+        queue->queue = &options->queues[i];
         queue->burst_most = BURST_FIRST;
-        trouble_init(&queue->trouble, queue->queue.key);
+        trouble_init(&queue->trouble, queue->queue->key);
         fetch->order[i] = queue;
     }
     return 0;
@@ -58,6 +59,7 @@ void fetch_release(struct fetch *fetch)
     free(fetch->order);
     free(fetch->words);
     free(fetch->lens);
+    free(fetch->are_wanted);
 }
 
 bool fetch_may_ask(const struct fetch_queue *queue)
@@ -71,20 +73,20 @@ bool fetch_may_ask(const struct fetch_queue *queue)
  * its weight is of theirs. Without, the order is as it was given. */
 static void draw_order(struct fetch *fetch)
 {
-    if (fetch->nqueues < 2 || fetch->queues[0].queue.weight == 0)
+    if (fetch->nqueues < 2 || fetch->queues[0].queue->weight == 0)
         return;
     uint64_t total = 0;
     for (size_t i = 0; i < fetch->nqueues; i++)
-        total += fetch->order[i]->queue.weight;
+        total += fetch->order[i]->queue->weight;
     for (size_t i = 0; i < fetch->nqueues; i++) {
         uint64_t drawn = coro_rng_below(&fetch->rng, total);
         size_t at = i;
-        while (drawn >= fetch->order[at]->queue.weight)
-            drawn -= fetch->order[at++]->queue.weight;
+        while (drawn >= fetch->order[at]->queue->weight)
+            drawn -= fetch->order[at++]->queue->weight;
         struct fetch_queue *chosen = fetch->order[at];
         fetch->order[at] = fetch->order[i];
         fetch->order[i] = chosen;
-        total -= chosen->queue.weight;
+        total -= chosen->queue->weight;
     }
 }
 
@@ -100,26 +102,27 @@ static void note_size(struct fetch_queue *queue, size_t len)
 }
 
 static struct job *make_job(struct fetch *fetch, struct fetch_queue *queue,
-                            const char *payload, size_t len)
+                            const char *payload, size_t len, uint64_t attempt)
 {
     struct job *job;
     uint64_t number = ++fetch->last_number;
-    while (!(job = job_new(&queue->queue, number, payload, len))) {
-        /* It is out of Redis already: nothing else is right but to wait. */
+    while (!(job = job_new(queue->queue, number, payload, len))) {
+        /* It is out of its queue already: nothing is right but to wait. */
         int64_t wait_ms = trouble_note(&fetch->trouble, "no memory");
         coro_sleep(wait_ms);
     }
+    job->attempt = attempt;
     return job;
 }
 
 void fetch_take(struct fetch *fetch, struct fetch_queue *queue,
                 struct dispatch_burst *burst,
-                const struct coro_redis_reply *payload)
+                const struct coro_redis_reply *payload, uint64_t attempt)
 {
     size_t len;
     const char *bytes = coro_redis_reply_text(payload, &len);
     note_size(queue, len);
-    struct job *job = make_job(fetch, queue, bytes, len);
+    struct job *job = make_job(fetch, queue, bytes, len, attempt);
     if (len > fetch->max_payload_bytes) {
         job_fail(job, "PayloadTooLarge",
                  "the payload has %zu bytes, expected at most %zu", len,
@@ -161,7 +164,8 @@ int fetch_handle_error(struct fetch *fetch, struct fetch_queue *queue,
         }
         break;
     case ANSWER_RECONNECT:
-        coro_redis_drop(fetch->blocking, why);
+        if (fetch->blocking)
+            coro_redis_drop(fetch->blocking, why);
         coro_redis_drop(fetch->commands, why);
         break;
     case ANSWER_LATER:
@@ -177,8 +181,9 @@ static size_t burst_size(const struct fetch *fetch,
     size_t most = dispatch_credit(fetch->dispatch);
     if (most > queue->burst_most)
         most = queue->burst_most;
-    size_t fit =
-        queue->largest_bytes ? BURST_MOST_BYTES / queue->largest_bytes : most;
+    size_t fit = queue->largest_bytes
+                     ? FETCH_BURST_MOST_BYTES / queue->largest_bytes
+                     : most;
     if (most > fit)
         most = fit;
     return most ? most : 1;
@@ -248,12 +253,19 @@ static int wait_for_push(struct fetch *fetch, bool *ret_are_empty)
     return n < 0 ? n : 0;
 }
 
-static int stay_quiet(struct fetch *fetch)
+static bool may_take(const struct fetch *fetch)
 {
-    while (fetch->is_quiet)
-        if (coro_park(&fetch->dispatch->credit_waiters, CORO_NEVER) < 0)
-            return -ECANCELED;
-    return 0;
+    return !fetch->is_quiet && dispatch_credit(fetch->dispatch) > 0;
+}
+
+/* Until there may be something to be taken, with nothing that blocks. */
+static int idle(struct fetch *fetch)
+{
+    if (fetch->mode->rest(fetch, coro_after(REST_MS)) == -ECANCELED)
+        return -ECANCELED;
+    if (may_take(fetch))
+        return 0;
+    return coro_park(&fetch->dispatch->credit_waiters, CORO_NEVER);
 }
 
 static int fetch_main(void *argument)
@@ -261,14 +273,17 @@ static int fetch_main(void *argument)
     struct fetch *fetch = argument;
     bool are_empty = false; /* the queues were, when last asked */
     for (;;) {
-        if (stay_quiet(fetch) < 0)
-            return -ECANCELED;
-        if (dispatch_wait_credit(fetch->dispatch) < 0)
-            return -ECANCELED;
-        if (fetch->is_quiet || dispatch_credit(fetch->dispatch) == 0)
-            continue;
-        int status = are_empty ? wait_for_push(fetch, &are_empty)
-                               : burst(fetch, &are_empty);
+        int status = 0;
+        if (fetch->mode->prepare)
+            status = fetch->mode->prepare(fetch);
+        if (status < 0)
+            return status;
+        if (!may_take(fetch))
+            status = idle(fetch);
+        else if (are_empty)
+            status = wait_for_push(fetch, &are_empty);
+        else
+            status = burst(fetch, &are_empty);
         if (status < 0)
             return status;
     }
@@ -281,35 +296,9 @@ int fetch_start(struct fetch *fetch, struct coro_group *group)
         &(struct coro_spawn_options){.name = "fetch", .large_stack = true});
 }
 
-/* --- stopping ------------------------------------------------------------- */
-
-static int unblock(struct fetch *fetch)
-{
-    char id[24];
-    int64_t number = coro_redis_client_id(fetch->blocking);
-    if (!fetch->is_waiting || number < 0)
-        return 0;
-    snprintf(id, sizeof id, "%lld", (long long)number);
-    return coro_redis_call(fetch->commands, 3,
-                           CORO_REDIS_ARGS("CLIENT", "UNBLOCK", id),
-                           coro_after(UNBLOCK_EVERY_MS), NULL);
-}
-
 int fetch_quiet(struct fetch *fetch, int64_t deadline_ms)
 {
     fetch->is_quiet = true;
     dispatch_nudge(fetch->dispatch);
-    while (fetch->nasked > 0) {
-        if (coro_now_ms() >= deadline_ms)
-            return -ETIMEDOUT;
-        /* The pop may be on its way when the first of these arrives, so they
-         * are sent until it has ended. */
-        int status = unblock(fetch);
-        if (status != -ECANCELED && fetch->nasked > 0)
-            status =
-                coro_park(&fetch->quiet_waiters, coro_after(UNBLOCK_EVERY_MS));
-        if (status == -ECANCELED)
-            return status;
-    }
-    return 0;
+    return fetch->mode->rest(fetch, deadline_ms);
 }

@@ -24,10 +24,12 @@
 #include "master/queue/trouble.h"
 
 struct fetch_mode;
+struct lines;
+struct owner;
 
 /* A queue that is taken from. */
 struct fetch_queue {
-    struct job_queue queue;
+    const struct job_queue *queue;
     int64_t not_before_ms;  /* left alone until then, after an error */
     struct trouble trouble; /* of this queue alone */
     size_t burst_most;      /* jobs a burst: grows while they are small */
@@ -39,10 +41,13 @@ struct fetch {
     struct fetch_queue **order; /* in which they are asked this time */
     const char **words;         /* of the wait's command */
     size_t *lens;
+    bool *are_wanted; /* by place: whether to wait for a push to that queue */
     size_t nqueues;
     const struct fetch_mode *mode;
     struct coro_redis *commands;
-    struct coro_redis *blocking;
+    struct coro_redis *blocking; /* at-most-once: for its one blocking pop */
+    struct owner *owner;         /* at-least-once, as are … */
+    struct lines *lines;         /* … these, for its blocking pops */
     struct dispatch *dispatch;
     size_t max_payload_bytes;
     uint64_t last_number; /* of a job */
@@ -57,11 +62,14 @@ struct fetch {
 };
 
 struct fetch_options {
-    const struct job_queue *queues; /* copied; their keys are borrowed */
+    const struct job_queue
+        *queues; /* borrowed, for as long as there are jobs */
     size_t nqueues;
     const struct fetch_mode *mode;
     struct coro_redis *commands;
-    struct coro_redis *blocking;
+    struct coro_redis *blocking; /* or NULL; as are */
+    struct owner *owner;         /* these, with another */
+    struct lines *lines;         /* mode */
     struct dispatch *dispatch;
     size_t max_payload_bytes;
 };
@@ -89,10 +97,12 @@ int fetch_quiet(struct fetch *fetch, int64_t deadline_ms);
 /**
  * Makes a job of an element of a reply and adds it to @burst; too large a
  * payload is set aside. While there is no memory it waits. May suspend then.
+ *
+ * @attempt  its number in flight, or 0 where there is no such thing.
  */
 void fetch_take(struct fetch *fetch, struct fetch_queue *queue,
                 struct dispatch_burst *burst,
-                const struct coro_redis_reply *payload);
+                const struct coro_redis_reply *payload, uint64_t attempt);
 
 /**
  * Deals with an answer that is no job: waits as long as it demands, or leaves

@@ -59,9 +59,15 @@ static void start(struct stage *stage)
                 0);
     struct coro_loop *loop = coro_loop_current();
     coro_group_init(&self->group, loop);
-    expect_that(settle_start(&self->settle, &self->group, self->commands,
-                             "host:1:ab", dispatch_settled,
-                             &self->dispatch) == 0);
+    const struct settle_options settle_options = {
+        .mode = &settle_at_most_once,
+        .group = &self->group,
+        .redis = self->commands,
+        .process = "host:1:ab",
+        .on_settled = dispatch_settled,
+        .argument = &self->dispatch,
+    };
+    expect_that(settle_start(&self->settle, &settle_options) == 0);
     expect_that(dispatch_start(&self->dispatch, loop, self->concurrency,
                                self->registry, &self->settle) == 0);
     const struct fetch_options options = {
@@ -90,6 +96,7 @@ static void stop(struct stage *stage)
     expect_that(settle_wait_empty(&self->settle, deadline_ms) == 0);
     expect_that(dispatch_stop(&self->dispatch, deadline_ms) == 0);
     coro_group_close(&self->group);
+    settle_release(&self->settle);
     coro_redis_stop(self->blocking);
     coro_redis_stop(self->commands);
     fetch_release(&self->fetch);
@@ -382,7 +389,7 @@ static void a_single_queue_of_the_wrong_type_is_looked_at_again(void **state)
 
 static uint64_t nsettled_dead(const struct fetching *self)
 {
-    return self->fetch.last_number > 0 && self->settle.npending == 0 &&
+    return self->fetch.last_number > 0 && settle_npending(&self->settle) == 0 &&
            self->dispatch.nheld == 0;
 }
 
