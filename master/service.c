@@ -80,7 +80,7 @@ static void dump(struct service *service)
         return;
     log_line(LOG_LEVEL_INFO, "master", NULL, 0,
              "%zu jobs with the worker, %zu being settled, credit for %zu",
-             service->dispatch.nin_flight, service->settle.npending,
+             service->dispatch.nin_flight, settle_npending(&service->settle),
              dispatch_credit(&service->dispatch));
     runner_request(service->dispatch.runner, MESSAGE_DUMP);
 }
@@ -109,107 +109,6 @@ static void on_signal(void *argument, int number)
     default:
         break;
     }
-}
-
-/* --- the connections ------------------------------------------------------ */
-
-static bool is_reason(const struct trouble *trouble, const char *reason)
-{
-    return trouble_is_on(trouble) &&
-           strncmp(trouble->reason, reason, sizeof trouble->reason - 1) == 0;
-}
-
-/* We gave the connection up because of an answer. Whoever got that has told of
- * it, and will tell when it works again: nothing more is to be said here. */
-static bool is_told(const struct service *service, const char *reason)
-{
-    return is_reason(&service->fetch.trouble, reason) ||
-           is_reason(&service->settle.trouble, reason);
-}
-
-/* The private Redis has ended by itself: nobody would start it again. */
-static void give_up(struct service *service)
-{
-    if (coro_future_is_done(&service->stop_asked))
-        return;
-    service->result.end = SERVICE_END_FAILED;
-    log_line(LOG_LEVEL_ERROR, NULL, NULL, 0,
-             "the private Redis has ended by itself; its log, redis.log, is "
-             "with its data");
-    coro_future_set(&service->stop_asked, 0, NULL);
-    coro_future_set(&service->first_contact, -ECANCELED, NULL);
-}
-
-/* Tells that Redis is away, unless that was said already or is the end. */
-static void tell_away(struct service *service,
-                      const struct coro_redis_event *event)
-{
-    bool is_the_end =
-        event->refused_us && service->phase == SERVICE_PHASE_STARTING;
-    if (is_the_end || coro_future_is_done(&service->stop_asked) ||
-        strcmp(service->last_reason, event->reason) == 0 ||
-        is_told(service, event->reason))
-        return;
-    snprintf(service->last_reason, sizeof service->last_reason, "%s",
-             event->reason);
-    log_line(LOG_LEVEL_WARN, "redis", NULL, 0,
-             "%s: %s; trying again until it answers", service->url,
-             event->reason);
-}
-
-/* One line when Redis goes away, one when the reason changes, one when it is
- * back; whatever number of attempts lies between. */
-static void on_commands(void *argument, const struct coro_redis_event *event)
-{
-    struct service *service = argument;
-    if (event->state == CORO_REDIS_UP) {
-        if (service->last_reason[0] && service->phase != SERVICE_PHASE_STARTING)
-            log_line(LOG_LEVEL_INFO, "redis", NULL, 0, "connected to %s",
-                     service->url);
-        service->last_reason[0] = '\0';
-        coro_future_set(&service->first_contact, 0, NULL);
-        return;
-    }
-    tell_away(service, event);
-    if (service->has_lost_redis && service->has_lost_redis(service->argument))
-        give_up(service);
-    if (event->refused_us)
-        coro_future_set(&service->first_contact, -EACCES, NULL);
-    else if (service->options->wait_redis_ms == 0)
-        coro_future_set(&service->first_contact, -ECONNREFUSED, NULL);
-}
-
-/* The second connection goes and comes with the first; only that it can't be
- * had although the first one is there is worth a line. */
-static void on_blocking(void *argument, const struct coro_redis_event *event)
-{
-    struct service *service = argument;
-    bool was_up = service->was_blocking_up;
-    service->was_blocking_up = event->state == CORO_REDIS_UP;
-    if (event->state == CORO_REDIS_UP) {
-        trouble_over(&service->blocking_trouble);
-        return;
-    }
-    if (!was_up && coro_redis_is_up(service->commands))
-        trouble_note(&service->blocking_trouble, event->reason);
-}
-
-static int connect_redis(struct service *service)
-{
-    struct coro_redis_options options = {
-        .address = &service->options->redis,
-        .client_name = service->identity,
-        .on_event = on_commands,
-        .argument = service,
-    };
-    int status = coro_redis_start(service->loop, &options, &service->commands);
-    if (status < 0)
-        return status;
-    options.after = service->commands;
-    options.on_event = on_blocking;
-    trouble_init(&service->blocking_trouble,
-                 "no second connection, asking twice a second instead");
-    return coro_redis_start(service->loop, &options, &service->blocking);
 }
 
 /* --- starting ------------------------------------------------------------- */
@@ -277,54 +176,6 @@ static bool look_at_server(struct service *service)
     return true;
 }
 
-static int make_queues(struct service *service)
-{
-    const struct options_queues *given = &service->options->queues;
-    service->queues = calloc(given->count, sizeof *service->queues);
-    if (!service->queues)
-        return -ENOMEM;
-    for (size_t i = 0; i < given->count; i++)
-        service->queues[i] = (struct job_queue){
-            .key = given->items[i].key,
-            .key_len = strlen(given->items[i].key),
-            .weight = given->items[i].weight,
-        };
-    return 0;
-}
-
-static int start_work(struct service *service)
-{
-    int status =
-        settle_start(&service->settle, &service->tasks, service->commands,
-                     service->identity, dispatch_settled, &service->dispatch);
-    if (status < 0)
-        return status;
-    status = dispatch_start(&service->dispatch, service->loop,
-                            service->options->concurrency, service->registry,
-                            &service->settle);
-    if (status < 0)
-        return status;
-    service->has_dispatch = true;
-    status = make_queues(service);
-    if (status < 0)
-        return status;
-    status =
-        fetch_init(&service->fetch,
-                   &(struct fetch_options){
-                       .queues = service->queues,
-                       .nqueues = service->options->queues.count,
-                       .mode = &fetch_at_most_once,
-                       .commands = service->commands,
-                       .blocking = service->blocking,
-                       .dispatch = &service->dispatch,
-                       .max_payload_bytes = service->options->max_payload_bytes,
-                   });
-    if (status < 0)
-        return status;
-    service->has_fetch = true;
-    return fetch_start(&service->fetch, &service->tasks);
-}
-
 static void tell_ready(struct service *service)
 {
     char queues[200];
@@ -346,7 +197,7 @@ static void run_until_asked(struct service *service)
 {
     if (!make_contact(service) || !look_at_server(service))
         return;
-    int status = start_work(service);
+    int status = service_start_work(service);
     if (status < 0) {
         fail_by(service, "can't start the worker", status);
     } else {
@@ -365,7 +216,7 @@ static int service_main(void *argument)
     int status =
         signals_start(&service->signals, &service->tasks, on_signal, service);
     if (status == 0)
-        status = connect_redis(service);
+        status = service_connect(service);
     if (status == -EOPNOTSUPP)
         fail(service, SERVICE_END_REFUSED, "rediss:// can't be used",
              "TLS to Redis is not supported in this build");
@@ -375,8 +226,7 @@ static int service_main(void *argument)
         run_until_asked(service);
     coro_group_close(&service->tasks);
     signals_stop(&service->signals);
-    coro_redis_stop(service->blocking);
-    coro_redis_stop(service->commands);
+    service_disconnect(service);
     return 0;
 }
 
@@ -408,9 +258,7 @@ static int run_loop(struct service *service)
     /* A thread that is stuck in a handler may still wake this loop. */
     if (!service->result.is_thread_stuck) {
         coro_loop_free(service->loop);
-        if (service->has_fetch)
-            fetch_release(&service->fetch);
-        free(service->queues);
+        service_release_work(service);
     }
     return status;
 }

@@ -1,6 +1,7 @@
 /*
- * Inside of the service: service.c builds and starts it, service_stop.c ends
- * it. Internal to these files.
+ * Inside of the service: service.c runs it from beginning to end,
+ * service_redis.c watches its connections, service_work.c puts together what it
+ * works with, service_stop.c ends it. Internal to these files.
  */
 #ifndef MASTER_SERVICE_INTERNAL_H
 #define MASTER_SERVICE_INTERNAL_H
@@ -10,6 +11,8 @@
 #include "master/process/signals.h"
 #include "master/queue/dispatch.h"
 #include "master/queue/fetch.h"
+#include "master/queue/lines.h"
+#include "master/queue/owner.h"
 #include "master/queue/settle.h"
 #include "master/service.h"
 
@@ -37,11 +40,16 @@ struct service {
     struct coro_source log; /* writes the log out once a turn */
     struct signals signals;
     struct coro_redis *commands;
-    struct coro_redis *blocking;
+    struct coro_redis *blocking; /* at-most-once */
     struct job_queue *queues;
+    struct owner owner; /* at-least-once */
+    struct lines lines; /* the same */
     struct settle settle;
     struct dispatch dispatch;
     struct fetch fetch;
+    bool has_owner;
+    bool has_lines;
+    bool has_settle;
     bool has_dispatch;
     bool has_fetch;
 
@@ -54,6 +62,24 @@ struct service {
     bool starts_quiet;         /* asked to be quiet while starting */
     bool was_blocking_up;      /* the second connection, when last told of */
 };
+
+/** Makes the connection for commands. Returns 0 or a negative errno. */
+int service_connect(struct service *service);
+
+/** Makes the one for blocking pops, for at-most-once. */
+int service_connect_blocking(struct service *service);
+
+/** Ends what service_start_work() and the above have started for Redis. */
+void service_disconnect(struct service *service);
+
+/** Starts all that takes, runs and settles jobs. 0 or a negative errno. */
+int service_start_work(struct service *service);
+
+/** Frees that, after the loop. */
+void service_release_work(struct service *service);
+
+/** True with --delivery at-least-once. */
+bool service_is_at_least_once(const struct service *service);
 
 /** Brings a service that runs to its end, as --shutdown-timeout says. */
 void service_stop(struct service *service);

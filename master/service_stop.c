@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "coro/base/clock.h"
 #include "master/process/notify.h"
@@ -15,6 +16,7 @@
 #define QUIET_MS  200 /* ending the pop that blocks */
 #define CANCEL_MS 300 /* handlers that were cancelled */
 #define SETTLE_MS 300 /* telling Redis */
+#define LEAVE_MS  300 /* giving up what it has under our name */
 
 /* How long the worker thread has to free its coroutines: while there is time,
  * beyond the time-out, and when it is known to be stuck. */
@@ -54,8 +56,9 @@ static int stop_fetching(void *argument)
         return 0;
     int64_t least_ms = coro_after(QUIET_MS);
     int status = fetch_quiet(fetch, least_ms);
-    if (status == 0)
-        return 0;
+    /* With at-least-once an answer that is lost loses nothing. */
+    if (status == 0 || service_is_at_least_once(service))
+        return status;
     log_line(LOG_LEVEL_WARN, "redis", NULL, 0,
              "no answer yet to a command that takes jobs: waiting for it");
     while (status < 0 && coro_now_ms() < service->drain_deadline_ms)
@@ -66,7 +69,8 @@ static int stop_fetching(void *argument)
 /* An answer may still be on its way, with nobody left to receive it. */
 static void tell_unanswered(struct service *service)
 {
-    if (!service->has_fetch || service->fetch.nasked == 0)
+    if (!service->has_fetch || service->fetch.nasked == 0 ||
+        service_is_at_least_once(service))
         return;
     service->result.end = SERVICE_END_FAILED;
     log_line(LOG_LEVEL_ERROR, "redis", NULL, 0,
@@ -90,9 +94,10 @@ static void cancel_the_rest(struct service *service)
     size_t nstuck = dispatch_give_up(dispatch);
     service->result.is_thread_stuck = nstuck > 0;
     log_line(LOG_LEVEL_WARN, NULL, NULL, 0,
-             "%zu jobs did not end when they were cancelled; they are set "
-             "aside as interrupted",
-             nstuck);
+             "%zu jobs did not end when they were cancelled; they are %s",
+             nstuck,
+             service_is_at_least_once(service) ? "given back all the same"
+                                               : "set aside as interrupted");
 }
 
 static void wait_for_jobs(struct service *service)
@@ -117,11 +122,30 @@ static void settle_on(struct service *service)
     int64_t deadline_ms = coro_after(SETTLE_MOST_MS);
     size_t npending;
     do {
-        npending = service->settle.npending;
+        npending = settle_npending(&service->settle);
         settle_wait_empty(&service->settle, coro_after(SETTLE_STEP_MS));
-    } while (service->settle.npending > 0 &&
-             service->settle.npending < npending &&
+    } while (settle_npending(&service->settle) > 0 &&
+             settle_npending(&service->settle) < npending &&
              coro_now_ms() < deadline_ms);
+}
+
+/* Nobody else has these jobs, or Redis has them and others will run them. */
+static void tell_unsettled(struct service *service, size_t nleft,
+                           const char *why)
+{
+    if (service_is_at_least_once(service)) {
+        log_line(LOG_LEVEL_WARN, NULL, NULL, 0,
+                 "Redis could not be told in time what became of %zu jobs "
+                 "(%s): it still has them, and another process will run them "
+                 "again within about two leases",
+                 nleft, why);
+        return;
+    }
+    service->result.end = SERVICE_END_FAILED;
+    log_line(LOG_LEVEL_ERROR, NULL, NULL, 0,
+             "%zu jobs could not be given back or set aside in time (%s); each "
+             "is in a line above",
+             nleft, why);
 }
 
 /* Until Redis knows what became of every job, or time is up. */
@@ -129,21 +153,35 @@ static void settle_the_rest(struct service *service)
 {
     int64_t least_ms = within(service, coro_after(SETTLE_MS));
     int status = settle_wait_empty(&service->settle, least_ms);
-    while (status < 0 && coro_now_ms() < service->drain_deadline_ms)
+    while (status < 0 && coro_now_ms() < service->drain_deadline_ms &&
+           !service_is_at_least_once(service))
         status = settle_wait_empty(&service->settle, coro_after(SLICE_MS));
     if (status < 0)
         settle_on(service);
+    char why[200];
+    snprintf(why, sizeof why, "%s", settle_reason(&service->settle));
     size_t nleft = settle_give_up(&service->settle);
-    if (nleft == 0)
+    if (nleft > 0)
+        tell_unsettled(service, nleft, why);
+}
+
+/* What Redis has under our name goes back, and the name is given up. */
+static void leave(struct service *service)
+{
+    if (!service->has_owner)
         return;
-    service->result.end = SERVICE_END_FAILED;
-    log_line(LOG_LEVEL_ERROR, NULL, NULL, 0,
-             "%zu jobs could not be given back or set aside in time (%s); each "
-             "is in a line above",
-             nleft,
-             trouble_is_on(&service->settle.trouble)
-                 ? service->settle.trouble.reason
-                 : "Redis does not answer");
+    bool is_clean = !lines_are_busy(&service->lines);
+    owner_stop(&service->owner);
+    int nback = owner_leave(&service->owner, is_clean, coro_after(LEAVE_MS));
+    if (nback > 0)
+        log_line(LOG_LEVEL_INFO, "redis", NULL, 0,
+                 "%d jobs that were taken at the last moment went back", nback);
+    if (nback < 0)
+        log_line(LOG_LEVEL_WARN, "redis", NULL, 0,
+                 "Redis could not be told that this process ends (%s): if it "
+                 "has jobs of it, another process will run them within about "
+                 "two leases",
+                 strerror(-nback));
 }
 
 static void tell_totals(const struct service *service)
@@ -199,6 +237,7 @@ void service_stop(struct service *service)
     stop_worker(service);
     settle_the_rest(service);
     tell_unanswered(service);
+    leave(service);
     service->phase = SERVICE_PHASE_ENDED;
     tell_totals(service);
 }

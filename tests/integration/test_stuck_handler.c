@@ -76,11 +76,12 @@ static const struct handler_kind kind_refuse = {.name = "refuse",
 
 /* In the child: what `corq run` does, with one more handler. */
 static int serve(const char *url, const struct handler_kind *kind,
-                 const char *timeout)
+                 const char *delivery, const char *timeout)
 {
     const char *const words[] = {
-        "--redis",     url,    "--shutdown-timeout", timeout,
-        "--log-level", "warn", "--concurrency",      "10"};
+        "--redis",     url,     "--shutdown-timeout", timeout,
+        "--log-level", "warn",  "--concurrency",      "10",
+        "--delivery",  delivery};
 
     enum { NWORDS = sizeof words / sizeof *words };
 
@@ -102,7 +103,7 @@ static int serve(const char *url, const struct handler_kind *kind,
 }
 
 static void start(struct stage *stage, const struct handler_kind *kind,
-                  const char *timeout)
+                  const char *delivery, const char *timeout)
 {
     pid_t parent = getpid();
     stage->pid = fork();
@@ -115,7 +116,9 @@ static void start(struct stage *stage, const struct handler_kind *kind,
     /* It leaves what the stuck thread may use, as the program does. A checker
      * that looks for leaks at an exit has nothing to say about that: so it says
      * how it ended, and ends by a signal that nobody sees coming. */
-    char end = serve(redis_url(&stage->redis), kind, timeout) == 0 ? 'e' : 'x';
+    char end = serve(redis_url(&stage->redis), kind, delivery, timeout) == 0
+                   ? 'e'
+                   : 'x';
     ssize_t written = write(started_pipe[1], &end, 1);
     (void)written;
     kill(getpid(), SIGKILL);
@@ -202,7 +205,7 @@ static void a_handler_that_never_yields_cannot_keep_the_process(void **state)
 {
     struct stage *stage = *state;
     redis_do(&stage->redis, "LPUSH queue spinning");
-    start(stage, &kind_spin, "100ms");
+    start(stage, &kind_spin, "at-most-once", "100ms");
     wait_for_handlers(stage, 1);
     assert_orderly_end(stage);
     assert_int_equal(count_with(stage, "\"payload\":\"spinning\""), 1);
@@ -213,7 +216,7 @@ static void jobs_behind_a_stuck_one_go_back_in_their_order(void **state)
 {
     struct stage *stage = *state;
     redis_do(&stage->redis, "LPUSH queue spinning a b c");
-    start(stage, &kind_spin, "0");
+    start(stage, &kind_spin, "at-most-once", "0");
     wait_for_handlers(stage, 1);
     assert_orderly_end(stage);
     assert_int_equal(count_with(stage, "\"payload\":\"spinning\""), 1);
@@ -230,13 +233,30 @@ static void a_handler_that_refuses_to_end_loses_its_job_to_dead(void **state)
 {
     struct stage *stage = *state;
     redis_do(&stage->redis, "LPUSH queue one two three");
-    start(stage, &kind_refuse, "100ms");
+    start(stage, &kind_refuse, "at-most-once", "100ms");
     wait_for_handlers(stage, 3);
     assert_orderly_end(stage);
     assert_int_equal(count_with(stage, "\"payload\":\"one\""), 1);
     assert_int_equal(count_with(stage, "\"payload\":\"two\""), 1);
     assert_int_equal(count_with(stage, "\"payload\":\"three\""), 1);
     assert_int_equal(redis_integer(&stage->redis, "LLEN queue"), 0);
+}
+
+static void what_does_not_end_is_given_back_in_its_order(void **state)
+{
+    struct stage *stage = *state;
+    redis_do(&stage->redis, "LPUSH queue spinning a b c");
+    start(stage, &kind_spin, "at-least-once", "0");
+    wait_for_handlers(stage, 1);
+    assert_orderly_end(stage);
+    assert_int_equal(redis_integer(&stage->redis, "EXISTS corq:dead"), 0);
+    static const char *const order[] = {"spinning", "a", "b", "c"};
+    for (size_t i = 0; i < 4; i++) {
+        char *next = redis_text(&stage->redis, "RPOP queue");
+        assert_string_equal(next, order[i]);
+        free(next);
+    }
+    assert_int_equal(redis_integer(&stage->redis, "DBSIZE"), 0);
 }
 
 int main(void)
@@ -247,6 +267,7 @@ int main(void)
         STAGED(a_handler_that_never_yields_cannot_keep_the_process),
         STAGED(jobs_behind_a_stuck_one_go_back_in_their_order),
         STAGED(a_handler_that_refuses_to_end_loses_its_job_to_dead),
+        STAGED(what_does_not_end_is_given_back_in_its_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

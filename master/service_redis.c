@@ -1,0 +1,122 @@
+/*
+ * The service's connections: what their coming and going means, and what is to
+ * be told of it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "master/service_internal.h"
+#include "worker/log.h"
+
+static bool is_reason(const struct trouble *trouble, const char *reason)
+{
+    return trouble_is_on(trouble) &&
+           strncmp(trouble->reason, reason, sizeof trouble->reason - 1) == 0;
+}
+
+/* We gave the connection up because of an answer. Whoever got that has told of
+ * it, and will tell when it works again: nothing more is to be said here. */
+static bool is_told(const struct service *service, const char *reason)
+{
+    return is_reason(&service->fetch.trouble, reason) ||
+           is_reason(&service->settle.acks.trouble, reason) ||
+           is_reason(&service->settle.moves.trouble, reason) ||
+           is_reason(&service->owner.trouble, reason);
+}
+
+/* The private Redis has ended by itself: nobody would start it again. */
+static void give_up(struct service *service)
+{
+    if (coro_future_is_done(&service->stop_asked))
+        return;
+    service->result.end = SERVICE_END_FAILED;
+    log_line(LOG_LEVEL_ERROR, NULL, NULL, 0,
+             "the private Redis has ended by itself; its log, redis.log, is "
+             "with its data");
+    coro_future_set(&service->stop_asked, 0, NULL);
+    coro_future_set(&service->first_contact, -ECANCELED, NULL);
+}
+
+/* Tells that Redis is away, unless that was said already or is the end. */
+static void tell_away(struct service *service,
+                      const struct coro_redis_event *event)
+{
+    bool is_the_end =
+        event->refused_us && service->phase == SERVICE_PHASE_STARTING;
+    if (is_the_end || coro_future_is_done(&service->stop_asked) ||
+        strcmp(service->last_reason, event->reason) == 0 ||
+        is_told(service, event->reason))
+        return;
+    snprintf(service->last_reason, sizeof service->last_reason, "%s",
+             event->reason);
+    log_line(LOG_LEVEL_WARN, "redis", NULL, 0,
+             "%s: %s; trying again until it answers", service->url,
+             event->reason);
+}
+
+/* One line when Redis goes away, one when the reason changes, one when it is
+ * back; whatever number of attempts lies between. */
+static void on_commands(void *argument, const struct coro_redis_event *event)
+{
+    struct service *service = argument;
+    if (event->state == CORO_REDIS_UP) {
+        if (service->last_reason[0] && service->phase != SERVICE_PHASE_STARTING)
+            log_line(LOG_LEVEL_INFO, "redis", NULL, 0, "connected to %s",
+                     service->url);
+        service->last_reason[0] = '\0';
+        coro_future_set(&service->first_contact, 0, NULL);
+        if (service->has_owner)
+            owner_nudge(&service->owner);
+        return;
+    }
+    tell_away(service, event);
+    if (service->has_lost_redis && service->has_lost_redis(service->argument))
+        give_up(service);
+    if (event->refused_us)
+        coro_future_set(&service->first_contact, -EACCES, NULL);
+    else if (service->options->wait_redis_ms == 0)
+        coro_future_set(&service->first_contact, -ECONNREFUSED, NULL);
+}
+
+/* The second connection goes and comes with the first; only that it can't be
+ * had although the first one is there is worth a line. */
+static void on_blocking(void *argument, const struct coro_redis_event *event)
+{
+    struct service *service = argument;
+    bool was_up = service->was_blocking_up;
+    service->was_blocking_up = event->state == CORO_REDIS_UP;
+    if (event->state == CORO_REDIS_UP) {
+        trouble_over(&service->blocking_trouble);
+        return;
+    }
+    if (!was_up && coro_redis_is_up(service->commands))
+        trouble_note(&service->blocking_trouble, event->reason);
+}
+
+int service_connect(struct service *service)
+{
+    return coro_redis_start(service->loop,
+                            &(struct coro_redis_options){
+                                .address = &service->options->redis,
+                                .client_name = service->identity,
+                                .on_event = on_commands,
+                                .argument = service,
+                            },
+                            &service->commands);
+}
+
+int service_connect_blocking(struct service *service)
+{
+    trouble_init(&service->blocking_trouble,
+                 "no second connection, asking twice a second instead");
+    return coro_redis_start(service->loop,
+                            &(struct coro_redis_options){
+                                .address = &service->options->redis,
+                                .client_name = service->identity,
+                                .after = service->commands,
+                                .on_event = on_blocking,
+                                .argument = service,
+                            },
+                            &service->blocking);
+}
