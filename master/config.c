@@ -117,11 +117,14 @@ static void put_size(struct config_writer *writer, uint64_t size_bytes)
     put_in_units(writer, size_bytes, units, names);
 }
 
-static void put_duration(struct config_writer *writer, uint64_t ms)
+void config_put_duration(struct config_writer *writer, uint64_t ms)
 {
     static const uint64_t units[] = {86400000, 3600000, 60000, 1000, 1};
     static const char *const names[] = {"d", "h", "m", "s", "ms"};
-    put_in_units(writer, ms, units, names);
+    if (ms == 0)
+        config_put(writer, "0");
+    else
+        put_in_units(writer, ms, units, names);
 }
 
 static int u64_set(void *field, const struct option_spec *spec,
@@ -187,13 +190,13 @@ static int duration_set(void *field, const struct option_spec *spec,
     config_put(&writer, "a duration such as 250ms, 2s, 5m or 1h");
     if (spec->min > 0) {
         config_put(&writer, ", at least ");
-        put_duration(&writer, spec->min);
+        config_put_duration(&writer, spec->min);
     }
     if (may_be_forever(spec)) {
         config_put(&writer, ", or '" FOREVER "'");
     } else {
         config_put(&writer, ", at most ");
-        put_duration(&writer, spec->max);
+        config_put_duration(&writer, spec->max);
     }
     return config_refuse(error, text.where, text.text, expected);
 }
@@ -205,10 +208,8 @@ static void duration_describe(const void *field, const struct option_spec *spec,
     int64_t ms = *(const int64_t *)field;
     if (ms == CORO_NEVER)
         config_put(writer, FOREVER);
-    else if (ms == 0)
-        config_put(writer, "0");
     else
-        put_duration(writer, (uint64_t)ms);
+        config_put_duration(writer, (uint64_t)ms);
 }
 
 /* Numbers and words hold nothing that is to be freed. */
@@ -281,6 +282,7 @@ static const struct config_kind *const kinds[] = {
     [OPTION_KIND_DURATION] = &kind_duration,
     [OPTION_KIND_SIZE] = &kind_size,
     [OPTION_KIND_SWITCH] = &kind_switch,
+    [OPTION_KIND_RETRY_DELAY] = &config_kind_retry_delay,
 };
 
 int config_set(struct options *options, const struct option_spec *spec,

@@ -20,6 +20,10 @@ struct config_kind {
 
 extern const struct config_kind config_kind_queues;
 extern const struct config_kind config_kind_handlers;
+extern const struct config_kind config_kind_retry_delay;
+
+/** Adds a duration in the largest unit that leaves no rest. */
+void config_put_duration(struct config_writer *writer, uint64_t ms);
 
 /**
  * Writes "@where: found '@found', expected @expected" into @error, with

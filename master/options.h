@@ -49,17 +49,19 @@ enum option_source {
 
 /* How an option is written, and what in struct options it fills. */
 enum option_kind {
-    OPTION_KIND_URL,      /* struct coro_redis_address */
-    OPTION_KIND_QUEUES,   /* struct options_queues */
-    OPTION_KIND_HANDLERS, /* struct options_handlers */
-    OPTION_KIND_ENUM,     /* an enum with the words of its option_spec */
-    OPTION_KIND_U64,      /* uint64_t */
-    OPTION_KIND_DURATION, /* int64_t, milliseconds */
-    OPTION_KIND_SIZE,     /* uint64_t, bytes */
-    OPTION_KIND_SWITCH,   /* struct options_switch */
+    OPTION_KIND_URL,         /* struct coro_redis_address */
+    OPTION_KIND_QUEUES,      /* struct options_queues */
+    OPTION_KIND_HANDLERS,    /* struct options_handlers */
+    OPTION_KIND_ENUM,        /* an enum with the words of its option_spec */
+    OPTION_KIND_U64,         /* uint64_t */
+    OPTION_KIND_DURATION,    /* int64_t, milliseconds */
+    OPTION_KIND_SIZE,        /* uint64_t, bytes */
+    OPTION_KIND_SWITCH,      /* struct options_switch */
+    OPTION_KIND_RETRY_DELAY, /* struct options_retry_delay */
 };
 
 enum options_delivery {
+    OPTIONS_DELIVERY_AT_LEAST_ONCE,
     OPTIONS_DELIVERY_AT_MOST_ONCE,
 };
 
@@ -102,12 +104,28 @@ struct options_switch {
     char *text; /* the optional value, or NULL */
 };
 
+enum options_retry_delay_kind {
+    OPTIONS_RETRY_DELAY_DEFAULT, /* grows with the fourth power of the count */
+    OPTIONS_RETRY_DELAY_FIXED,
+    OPTIONS_RETRY_DELAY_EXP, /* doubles */
+};
+
+/* How long a failed job waits before it is tried again. */
+struct options_retry_delay {
+    enum options_retry_delay_kind kind;
+    int64_t first_ms; /* fixed, exp: the first wait; default: 0 */
+    int64_t most_ms;  /* exp: the longest, at least the first; else as first */
+};
+
 struct options {
     struct coro_redis_address redis;
     struct options_queues queues;
     struct options_handlers handlers;
     uint64_t concurrency;
     enum options_delivery delivery;
+    uint64_t retry; /* how often a failed job is tried again */
+    struct options_retry_delay retry_delay;
+    int64_t lease_ms;
     int64_t shutdown_timeout_ms;
     int64_t wait_redis_ms; /* CORO_NEVER: for ever; 0: do not wait */
     uint64_t max_payload_bytes;

@@ -14,6 +14,7 @@
 #define FIELD(name) .offset = offsetof(struct options, name)
 
 static const char *const deliveries[] = {
+    [OPTIONS_DELIVERY_AT_LEAST_ONCE] = "at-least-once",
     [OPTIONS_DELIVERY_AT_MOST_ONCE] = "at-most-once",
     NULL,
 };
@@ -87,12 +88,50 @@ static const struct option_spec specs[] = {
         .name = "delivery",
         .kind = OPTION_KIND_ENUM,
         .placeholder = "HOW",
-        .fallback = "at-most-once",
+        .fallback = "at-least-once",
         .words = deliveries,
         .environment = "CORQ_DELIVERY",
         .commands = RUN,
         FIELD(delivery),
-        .help = "at-most-once: a job that was started is never started again",
+        .help = "at-least-once: a job whose process dies is started again; "
+                "at-most-once: a job that was started is never started again",
+    },
+    {
+        .name = "retry",
+        .kind = OPTION_KIND_U64,
+        .placeholder = "N",
+        .fallback = "25",
+        .max = 1000,
+        .environment = "CORQ_RETRY",
+        .commands = RUN | COMMAND_FLAG_PUSH,
+        FIELD(retry),
+        .help = "how often a failed job is tried again, 0 to 1000; a job may "
+                "carry a number of its own",
+    },
+    {
+        .name = "retry-delay",
+        .kind = OPTION_KIND_RETRY_DELAY,
+        .placeholder = "DELAY",
+        .fallback = "default",
+        .environment = "CORQ_RETRY_DELAY",
+        .commands = RUN,
+        FIELD(retry_delay),
+        .help = "how long a failed job waits for its next try: 'default' "
+                "(15 seconds and the fourth power of the tries before), "
+                "fixed:TIME, or exp:FIRST:MOST, which doubles",
+    },
+    {
+        .name = "lease",
+        .kind = OPTION_KIND_DURATION,
+        .placeholder = "TIME",
+        .fallback = "20s",
+        .min = 3000,
+        .max = 60 * 60 * 1000,
+        .environment = "CORQ_LEASE",
+        .commands = RUN,
+        FIELD(lease_ms),
+        .help = "how long a process may be out of touch with Redis before "
+                "its jobs are given to others, 3s to 1h",
     },
     {
         .name = "shutdown-timeout",

@@ -91,9 +91,85 @@ static void an_unknown_word_is_refused_with_the_nearest(void **state)
     assert_complains("--log-level: found 'inof', expected 'debug', 'info', "
                      "'warn' or 'error'; did you mean 'info'?",
                      "--log-level=inof");
-    assert_complains(
-        "--delivery: found 'at-least-once', expected 'at-most-once'",
-        "--delivery=at-least-once");
+    assert_complains("--delivery: found 'at-last-once', expected "
+                     "'at-least-once' or 'at-most-once'; did you mean "
+                     "'at-least-once'?",
+                     "--delivery=at-last-once");
+}
+
+static void a_lease_has_bounds(void **state)
+{
+    (void)state;
+    assert_parses("--lease=3s");
+    assert_int_equal(parsed.options.lease_ms, 3000);
+    const char *const values[] = {"2999ms", "61m", "forever", ""};
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        assert_int_equal(parse("--lease", values[i]), -EINVAL);
+        assert_non_null(
+            strstr(parsed.error.message, "at least 3s, at most 1h"));
+    }
+}
+
+static void retries_are_counted_up_to_a_thousand(void **state)
+{
+    (void)state;
+    assert_parses("--retry=0");
+    assert_int_equal(parsed.options.retry, 0);
+    assert_parses("--retry=1000");
+    assert_int_equal(parsed.options.retry, 1000);
+    assert_complains("--retry: found '1001', expected a whole number from 0 "
+                     "to 1000",
+                     "--retry=1001");
+    assert_int_equal(parse_for(COMMAND_FLAG_PUSH, ARGUMENTS("--retry=2")), 0);
+    assert_int_equal(parsed.options.retry, 2);
+}
+
+static void assert_delay(const char *text, enum options_retry_delay_kind kind,
+                         int64_t first_ms, int64_t most_ms)
+{
+    assert_parses("--retry-delay", text);
+    const struct options_retry_delay *delay = &parsed.options.retry_delay;
+    assert_int_equal(delay->kind, kind);
+    assert_int_equal(delay->first_ms, first_ms);
+    assert_int_equal(delay->most_ms, most_ms);
+    assert_string_equal(described("retry-delay"), text);
+}
+
+static void a_retry_delay_is_read(void **state)
+{
+    (void)state;
+    assert_delay("default", OPTIONS_RETRY_DELAY_DEFAULT, 0, 0);
+    assert_delay("fixed:200ms", OPTIONS_RETRY_DELAY_FIXED, 200, 200);
+    assert_delay("fixed:0", OPTIONS_RETRY_DELAY_FIXED, 0, 0);
+    assert_delay("exp:1s:1h", OPTIONS_RETRY_DELAY_EXP, 1000, 3600000);
+    assert_delay("exp:1ms:1ms", OPTIONS_RETRY_DELAY_EXP, 1, 1);
+}
+
+static void the_last_retry_delay_counts_as_a_whole(void **state)
+{
+    (void)state;
+    setenv("CORQ_RETRY_DELAY", "exp:1s:1h", 1);
+    assert_parses("--retry-delay=default");
+    assert_int_equal(parsed.options.retry_delay.first_ms, 0);
+    assert_int_equal(parsed.options.retry_delay.most_ms, 0);
+}
+
+static void a_bad_retry_delay_is_refused(void **state)
+{
+    (void)state;
+    const char *const values[] = {
+        "",           "fixed",        "fixed:",     "fixed:x",
+        "fixed:366d", "fixed:1s:",    "exp",        "exp:",
+        "exp:1s",     "exp:1s:",      "exp::1s",    "exp:0:1s",
+        "exp:2s:1s",  "exp:1s:2s:3s", "default:1s", "exp:1s:366d",
+        "Fixed:1s",
+    };
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        assert_int_equal(parse("--retry-delay", values[i]), -EINVAL);
+        assert_non_null(
+            strstr(parsed.error.message, "', expected 'default', fixed:TIME"));
+        assert_non_null(strstr(parsed.error.message, values[i]));
+    }
 }
 
 static void queues_keep_their_order(void **state)
@@ -262,6 +338,11 @@ int main(void)
         TEST(sizes_are_read_within_bounds),
         TEST(words_are_read),
         TEST(an_unknown_word_is_refused_with_the_nearest),
+        TEST(a_lease_has_bounds),
+        TEST(retries_are_counted_up_to_a_thousand),
+        TEST(a_retry_delay_is_read),
+        TEST(the_last_retry_delay_counts_as_a_whole),
+        TEST(a_bad_retry_delay_is_refused),
         TEST(queues_keep_their_order),
         TEST(queues_may_have_weights),
         TEST(a_bad_weight_is_refused),

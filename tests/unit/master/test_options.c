@@ -30,7 +30,10 @@ static void everything_has_a_default(void **state)
     assert_null(options->handlers.items[0].class_name);
     assert_string_equal(options->handlers.items[0].spec, "sleep");
     assert_int_equal(options->concurrency, 256);
-    assert_int_equal(options->delivery, OPTIONS_DELIVERY_AT_MOST_ONCE);
+    assert_int_equal(options->delivery, OPTIONS_DELIVERY_AT_LEAST_ONCE);
+    assert_int_equal(options->retry, 25);
+    assert_int_equal(options->retry_delay.kind, OPTIONS_RETRY_DELAY_DEFAULT);
+    assert_int_equal(options->lease_ms, 20000);
     assert_int_equal(options->shutdown_timeout_ms, 25000);
     assert_true(options->wait_redis_ms == CORO_NEVER);
     assert_int_equal(options->max_payload_bytes, 16 * 1024 * 1024);
