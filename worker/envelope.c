@@ -1,29 +1,25 @@
 #include "worker/envelope.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
-
-#include <jansson.h>
 
 #include "coro/base/base64.h"
 #include "coro/base/buf.h"
 #include "coro/base/utf8.h"
 
-static bool is_text(const char *bytes, size_t len)
+bool envelope_is_text(const char *bytes, size_t len)
 {
     if (len == 0)
         return true;
     return !memchr(bytes, '\0', len) && coro_utf8_is_valid(bytes, len);
 }
 
-/* Writes "name":"text", or "name64":"base64" when the bytes are no text. */
-static void write_bytes(struct coro_buf *out, const char *name,
-                        const char *bytes, size_t len)
+void envelope_append_bytes(struct coro_buf *out, const char *name,
+                           const char *bytes, size_t len)
 {
     coro_buf_append_char(out, '"');
     coro_buf_append_string(out, name);
-    if (is_text(bytes, len)) {
+    if (envelope_is_text(bytes, len)) {
         coro_buf_append_string(out, "\":");
         coro_buf_append_json_string(out, bytes, len);
         return;
@@ -33,21 +29,47 @@ static void write_bytes(struct coro_buf *out, const char *name,
     coro_buf_append_char(out, '"');
 }
 
-/* Writes ,"name":"text" with the text made valid and cut. */
-static void write_scrubbed(struct coro_buf *out, const char *name,
-                           const char *text)
+void envelope_append_scrubbed(struct coro_buf *out, const char *text,
+                              size_t max_chars)
 {
-    if (!text)
-        return;
     struct coro_buf clean;
     coro_buf_init(&clean, CORO_BUF_NO_LIMIT);
-    coro_utf8_append_scrubbed(&clean, text, strlen(text), ENVELOPE_MAX_MESSAGE);
-    coro_buf_append_string(out, ",\"");
-    coro_buf_append_string(out, name);
-    coro_buf_append_string(out, "\":");
+    coro_utf8_append_scrubbed(&clean, text, strlen(text), max_chars);
     coro_buf_append_json_string(out, clean.data, clean.len);
     out->failed |= clean.failed;
     coro_buf_release(&clean);
+}
+
+static void write_name(struct coro_buf *out, const char *name)
+{
+    coro_buf_append_string(out, ",\"");
+    coro_buf_append_string(out, name);
+    coro_buf_append_string(out, "\":");
+}
+
+static void write_number(struct coro_buf *out, const char *name, int64_t value)
+{
+    if (value < 0)
+        return;
+    write_name(out, name);
+    coro_buf_append_i64(out, value);
+}
+
+static void write_time(struct coro_buf *out, const char *name, int64_t us)
+{
+    if (us < 0)
+        return;
+    write_name(out, name);
+    coro_buf_append_fixed(out, us, 6);
+}
+
+static void write_error(struct coro_buf *out, const char *name,
+                        const char *text, size_t max_chars)
+{
+    if (!text)
+        return;
+    write_name(out, name);
+    envelope_append_scrubbed(out, text, max_chars);
 }
 
 int envelope_write(struct coro_buf *out, const struct envelope *envelope)
@@ -58,15 +80,18 @@ int envelope_write(struct coro_buf *out, const struct envelope *envelope)
     coro_buf_append_string(out, "{\"jid\":");
     coro_buf_append_json_string(out, envelope->jid, strlen(envelope->jid));
     coro_buf_append_string(out, ",\"corq\":{");
-    write_bytes(out, "key", envelope->key, envelope->key_len);
+    envelope_append_bytes(out, "key", envelope->key, envelope->key_len);
     coro_buf_append_char(out, ',');
-    write_bytes(out, "payload", envelope->payload, envelope->payload_len);
-    coro_buf_append_string(out, "},\"retry_count\":");
-    coro_buf_append_i64(out, envelope->retry_count);
-    coro_buf_append_string(out, ",\"failed_at\":");
-    coro_buf_append_fixed(out, envelope->failed_at_us, 6);
-    write_scrubbed(out, "error_class", envelope->error_class);
-    write_scrubbed(out, "error_message", envelope->error_message);
+    envelope_append_bytes(out, "payload", envelope->payload,
+                          envelope->payload_len);
+    coro_buf_append_char(out, '}');
+    write_number(out, "retry", envelope->retry);
+    write_number(out, "retry_count", envelope->retry_count);
+    write_time(out, "failed_at", envelope->failed_at_us);
+    write_time(out, "retried_at", envelope->retried_at_us);
+    write_error(out, "error_class", envelope->error_class, ENVELOPE_MAX_CLASS);
+    write_error(out, "error_message", envelope->error_message,
+                ENVELOPE_MAX_MESSAGE);
     coro_buf_append_char(out, '}');
     if (out->failed) {
         coro_buf_truncate(out, before);
@@ -76,35 +101,58 @@ int envelope_write(struct coro_buf *out, const struct envelope *envelope)
     return 0;
 }
 
-/* Appends the bytes of the member @name, or of @name64, of @object. */
-static int read_bytes(const json_t *object, const char *name,
-                      const char *name64, struct coro_buf *out)
+/* Appends what the string @coded, which is base64, stands for. */
+static int read_base64(struct scan_range coded, struct coro_buf *out)
 {
-    const json_t *text = json_object_get(object, name);
-    const json_t *coded = json_object_get(object, name64);
-    if (json_is_string(text) && !coded)
-        return coro_buf_append(out, json_string_value(text),
-                               json_string_length(text));
-    if (json_is_string(coded) && !text)
-        return coro_base64_decode(out, json_string_value(coded),
-                                  json_string_length(coded));
+    /* Some writers of JSON escape the slash. */
+    struct coro_buf text;
+    coro_buf_init(&text, coded.len);
+    int status = scan_string_decode(coded, &text);
+    if (status == 0)
+        status = coro_base64_decode(out, text.data, text.len);
+    coro_buf_release(&text);
+    return status;
+}
+
+/* Appends the bytes that are in the one of both members that there is. */
+static int read_bytes(struct scan_range text, struct scan_range coded,
+                      struct coro_buf *out)
+{
+    if (text.at && !coded.at)
+        return scan_string_decode(text, out);
+    if (coded.at && !text.at)
+        return read_base64(coded, out);
     return -EINVAL;
+}
+
+int envelope_read_key(struct scan_range corq, struct coro_buf *key)
+{
+    struct scan_wanted found[] = {{.name = "key"}, {.name = "key64"}};
+    if (!corq.at || scan_find(corq.at, corq.len, found, 2) != 0)
+        return -EINVAL;
+    return read_bytes(found[0].value, found[1].value, key);
+}
+
+static int read_payload(struct scan_range corq, struct coro_buf *payload)
+{
+    struct scan_wanted found[] = {{.name = "payload"}, {.name = "payload64"}};
+    if (scan_find(corq.at, corq.len, found, 2) != 0)
+        return -EINVAL;
+    return read_bytes(found[0].value, found[1].value, payload);
 }
 
 int envelope_read(const char *bytes, size_t len, struct coro_buf *key,
                   struct coro_buf *payload)
 {
-    json_t *record = json_loadb(bytes, len, JSON_ALLOW_NUL, NULL);
-    if (!record)
+    struct scan_wanted corq = {.name = "corq"};
+    if (scan_find(bytes, len, &corq, 1) != 0)
         return -EINVAL;
-    const json_t *corq = json_object_get(record, "corq");
     size_t key_before = key->len;
-    int status = read_bytes(corq, "key", "key64", key);
-    if (status == 0) {
-        status = read_bytes(corq, "payload", "payload64", payload);
-        if (status < 0)
-            coro_buf_truncate(key, key_before);
-    }
-    json_decref(record);
+    int status = envelope_read_key(corq.value, key);
+    if (status < 0)
+        return status;
+    status = read_payload(corq.value, payload);
+    if (status < 0)
+        coro_buf_truncate(key, key_before);
     return status;
 }

@@ -7,6 +7,7 @@
 
 #include "coro/base/buf.h"
 #include "coro/base/nearest.h"
+#include "worker/envelope.h"
 #include "worker/handlers/handlers.h"
 
 /* How much of a class name is looked at and shown. */
@@ -28,6 +29,7 @@ struct registry {
 };
 
 static const struct handler_kind *const kinds[] = {
+    &handler_fail,
     &handler_noop,
     &handler_sleep,
 };
@@ -66,10 +68,10 @@ static const struct handler_kind *find_kind(const char *spec, char *why,
     const char *near = coro_nearest(spec, names, NKINDS);
     /* Behind a ':', in a misplaced URL, there may be a password. */
     size_t shown = strcspn(spec, ":");
-    snprintf(why, why_size, "found '%.*s', expected one of: noop, sleep%s%s%s",
-             shown < SPEC_SHOWN_BYTES ? (int)shown : SPEC_SHOWN_BYTES, spec,
-             near ? "; did you mean '" : "", near ? near : "",
-             near ? "'?" : "");
+    snprintf(
+        why, why_size, "found '%.*s', expected one of: fail, noop, sleep%s%s%s",
+        shown < SPEC_SHOWN_BYTES ? (int)shown : SPEC_SHOWN_BYTES, spec,
+        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     return NULL;
 }
 
@@ -159,15 +161,58 @@ static enum job_outcome run_described(const struct registry *registry,
         &(struct handler_call){job, scan->first_arg.at, scan->first_arg.len});
 }
 
-enum job_outcome registry_run(const struct registry *registry, struct job *job)
+static enum job_outcome run_raw(const struct registry *registry,
+                                struct job *job, const char *payload,
+                                size_t len)
 {
-    struct scan_result scan;
-    if (scan_job(job->payload, job->payload_len, &scan) == 0)
-        return run_described(registry, job, &scan);
     if (!registry->raw)
         return job_fail(job, "NoHandler",
                         "the payload is not a job with a class, and there is "
                         "no default handler");
-    return registry->raw->run(
-        &(struct handler_call){job, job->payload, job->payload_len});
+    return registry->raw->run(&(struct handler_call){job, payload, len});
+}
+
+/* Runs what was in an envelope. One within it is a payload like any other. */
+static enum job_outcome run_opened(const struct registry *registry,
+                                   struct job *job,
+                                   const struct coro_buf *payload)
+{
+    struct scan_result scan;
+    /* A described job may have been put into one, by whoever. */
+    if (scan_job(payload->data, payload->len, &scan) == SCAN_DESCRIBED)
+        return run_described(registry, job, &scan);
+    return run_raw(registry, job, payload->data, payload->len);
+}
+
+static enum job_outcome run_envelope(const struct registry *registry,
+                                     struct job *job)
+{
+    struct coro_buf key, payload;
+    coro_buf_init(&key, CORO_BUF_NO_LIMIT);
+    coro_buf_init(&payload, CORO_BUF_NO_LIMIT);
+    enum job_outcome outcome;
+    int status = envelope_read(job->payload, job->payload_len, &key, &payload);
+    coro_buf_release(&key);
+    if (status == 0)
+        outcome = run_opened(registry, job, &payload);
+    else if (status == -EINVAL)
+        outcome = run_raw(registry, job, job->payload, job->payload_len);
+    else
+        outcome = job_retry(job, -1, "NoMemory",
+                            "no memory to open the job's envelope");
+    coro_buf_release(&payload);
+    return outcome;
+}
+
+enum job_outcome registry_run(const struct registry *registry, struct job *job)
+{
+    struct scan_result scan;
+    switch (scan_job(job->payload, job->payload_len, &scan)) {
+    case SCAN_DESCRIBED:
+        return run_described(registry, job, &scan);
+    case SCAN_ENVELOPE:
+        return run_envelope(registry, job);
+    default:
+        return run_raw(registry, job, job->payload, job->payload_len);
+    }
 }

@@ -22,9 +22,9 @@
 /* A job as a handler sees it. */
 struct handler_call {
     struct job *job;
-    /* What the job is about: a raw job's payload, or the first argument of a
-     * described one, as it stands there (a string with its quotes). Not ended
-     * by a zero byte. */
+    /* What the job is about: a raw job's payload, which may have come in an
+     * envelope, or the first argument of a described one, as it stands there
+     * (a string with its quotes). Not ended by a zero byte. */
     const char *subject;
     size_t subject_len;
 };
@@ -67,7 +67,8 @@ int registry_bind_kind(struct registry *registry, const char *class_name,
                        const struct handler_kind *kind);
 
 /**
- * Finds the handler of @job and runs it. A job that none takes has failed.
+ * Finds the handler of @job and runs it. A job that none takes has failed. One
+ * that comes in an envelope (envelope.h) is run as what is in there.
  * Context: coroutine on the worker's loop. Suspends; a cancellation point.
  */
 enum job_outcome registry_run(const struct registry *registry, struct job *job);

@@ -24,6 +24,8 @@ struct job *job_new(const struct job_queue *queue, uint64_t number,
     job->number = number;
     job->error_class = NULL;
     job->error_message = NULL;
+    job->retry_delay_ms = -1;
+    job->attempt = 0;
     list_init(&job->in_flight);
     job->payload_len = len;
     memcpy(job->payload, payload, len);
@@ -71,18 +73,35 @@ static void format_text(void *argument)
         text->formatted = NULL;
 }
 
+static void note_failure(struct job *job, const char *error_class,
+                         const char *format, va_list *arguments)
+{
+    struct text text = {.format = format, .arguments = arguments};
+    coro_call_on_loop_stack(format_text, &text);
+    free(job->error_message);
+    job->error_class = error_class;
+    job->error_message = text.formatted;
+}
+
 enum job_outcome job_fail(struct job *job, const char *error_class,
                           const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    struct text text = {.format = format, .arguments = &arguments};
-    coro_call_on_loop_stack(format_text, &text);
+    note_failure(job, error_class, format, &arguments);
     va_end(arguments);
-    free(job->error_message);
-    job->error_class = error_class;
-    job->error_message = text.formatted;
     return JOB_OUTCOME_FAILED;
+}
+
+enum job_outcome job_retry(struct job *job, int64_t delay_ms,
+                           const char *error_class, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    note_failure(job, error_class, format, &arguments);
+    va_end(arguments);
+    job->retry_delay_ms = delay_ms;
+    return JOB_OUTCOME_RETRY;
 }
 
 static void log_text(void *argument)

@@ -35,6 +35,7 @@ enum job_outcome {
     JOB_OUTCOME_NONE,        /* not yet, or never started */
     JOB_OUTCOME_DONE,        /* */
     JOB_OUTCOME_FAILED,      /* for good */
+    JOB_OUTCOME_RETRY,       /* failed, and may be tried again */
     JOB_OUTCOME_INTERRUPTED, /* it was cancelled before its end */
 };
 
@@ -53,6 +54,8 @@ struct job {
     uint64_t number;         /* counts up; no other job of the process had it */
     const char *error_class; /* static; NULL when nothing failed */
     char *error_message;     /* NULL when there is no more to say */
+    int64_t retry_delay_ms;  /* after JOB_OUTCOME_RETRY; -1: as configured */
+    uint64_t attempt;        /* the master's: its number while in flight */
     struct list in_flight;   /* the master's; in no list when it has no job */
     size_t payload_len;
     char payload[]; /* and a zero byte that does not count */
@@ -83,6 +86,18 @@ bool job_revoke(struct job *job);
 enum job_outcome job_fail(struct job *job, const char *error_class,
                           const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/**
+ * The same for a failure that another try may mend.
+ *
+ * @delay_ms  how long to wait before it, at least 0; -1 as configured.
+ *
+ * Returns JOB_OUTCOME_RETRY, for a handler to return.
+ * Context: any; a coroutine's own stack is not used for formatting.
+ */
+enum job_outcome job_retry(struct job *job, int64_t delay_ms,
+                           const char *error_class, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /**
  * Logs a line of level info about @job, formatted as by printf().

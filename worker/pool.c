@@ -61,6 +61,7 @@ static void count(struct counters *counters, enum job_outcome outcome)
         counter_add(&counters->done);
         break;
     case JOB_OUTCOME_FAILED:
+    case JOB_OUTCOME_RETRY:
         counter_add(&counters->failed);
         break;
     case JOB_OUTCOME_INTERRUPTED:

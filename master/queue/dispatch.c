@@ -53,6 +53,7 @@ static void conclude(struct dispatch *dispatch, struct job *job)
         settle_dead(dispatch->settle, job);
         return;
     case JOB_OUTCOME_FAILED:
+    case JOB_OUTCOME_RETRY:
         settle_dead(dispatch->settle, job);
         return;
     case JOB_OUTCOME_NONE:

@@ -42,9 +42,8 @@ function check_foreign(name) {
         bad("<" name "> belongs in coro/io/redis* only")
     if (name ~ /^(event2\/|ev[a-z]*\.h)/ && FILENAME !~ /^coro\//)
         bad("<" name "> belongs in coro/ only")
-    if (name ~ /^jansson/ &&
-        FILENAME !~ /^(worker\/([^\/]*codec|envelope)|master\/cli\/)/)
-        bad("<" name "> belongs in worker/*codec*, worker/envelope*, master/cli/")
+    if (name ~ /^jansson/ && FILENAME !~ /^master\/cli\//)
+        bad("<" name "> belongs in master/cli/ only")
 }
 
 /^[ \t]*#[ \t]*include[ \t]*"/ { split($0, part, "\""); check_own(part[2]) }

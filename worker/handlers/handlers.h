@@ -7,6 +7,7 @@
 
 #include "worker/handler.h"
 
+extern const struct handler_kind handler_fail;
 extern const struct handler_kind handler_noop;
 extern const struct handler_kind handler_sleep;
 

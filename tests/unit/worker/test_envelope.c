@@ -51,7 +51,9 @@ static struct envelope plain(const char *payload, size_t len)
         .key_len = 5,
         .payload = payload,
         .payload_len = len,
+        .retry = -1,
         .failed_at_us = 1725490519123450,
+        .retried_at_us = -1,
         .error_class = "interrupted",
         .error_message = "stopped",
     };
