@@ -8,8 +8,7 @@
 --
 -- One word is enough, and one that nobody waits for goes after a minute. That
 -- it can't be written is no reason to fail: the job is found within a second.
--- PERSIST first: see dead.lua.
-redis.call('PERSIST', KEYS[1])
+-- A new job is refused by a server that is out of memory, as it should be.
 redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
 if redis.call('ZRANK', KEYS[1], ARGV[2]) == 0 then
   redis.pcall('LPUSH', KEYS[2], '1')
