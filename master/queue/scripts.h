@@ -11,17 +11,13 @@ struct script {
     const char *text;
 };
 
-/* at-most-once: what is settled was taken out of Redis before */
+extern const struct script script_add_due;
+extern const struct script script_bury;
 extern const struct script script_dead;
+extern const struct script script_due;
 extern const struct script script_give_back;
-
-/* at-least-once: what is in flight stays in Redis until it is settled */
-extern const struct script script_lease;
-extern const struct script script_claim;
-extern const struct script script_retire;
-extern const struct script script_requeue;
-extern const struct script script_requeue_inbox;
-extern const struct script script_forget;
-extern const struct script script_release;
+extern const struct script script_move;
+extern const struct script script_put_off;
+extern const struct script script_resign;
 
 #endif
