@@ -20,4 +20,13 @@ extern const struct script script_move;
 extern const struct script script_put_off;
 extern const struct script script_resign;
 
+/* at-least-once: what is in flight stays in Redis until it is settled */
+extern const struct script script_lease;
+extern const struct script script_claim;
+extern const struct script script_retire;
+extern const struct script script_requeue;
+extern const struct script script_requeue_inbox;
+extern const struct script script_forget;
+extern const struct script script_release;
+
 #endif
