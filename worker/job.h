@@ -54,6 +54,7 @@ struct job {
     const char *error_class; /* static; NULL when nothing failed */
     char *error_message;     /* NULL when there is no more to say */
     struct list in_flight;   /* the master's; in no list when it has no job */
+    int64_t taken_at_us;     /* since 1970, by the wall clock; 0: not known */
     size_t payload_len;
     char payload[]; /* and a zero byte that does not count */
 };
