@@ -13,5 +13,6 @@ struct script {
 
 extern const struct script script_dead;
 extern const struct script script_give_back;
+extern const struct script script_prune;
 
 #endif
