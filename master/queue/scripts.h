@@ -11,6 +11,7 @@ struct script {
     const char *text;
 };
 
+extern const struct script script_beat;
 extern const struct script script_dead;
 extern const struct script script_give_back;
 extern const struct script script_prune;
