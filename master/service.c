@@ -292,6 +292,32 @@ static int make_queues(struct service *service)
     return 0;
 }
 
+static bool is_quiet(void *argument)
+{
+    struct service *service = argument;
+    return service->phase > SERVICE_PHASE_RUNNING;
+}
+
+static int start_heartbeat(struct service *service)
+{
+    int status = heartbeat_start(
+        &service->heartbeat, &(struct heartbeat_options){
+                                 .group = &service->tasks,
+                                 .redis = service->commands,
+                                 .identity = service->identity,
+                                 .queues = service->queues,
+                                 .nqueues = service->options->queues.count,
+                                 .concurrency = service->options->concurrency,
+                                 .counters = &service->dispatch.counters,
+                                 .in_flight = &service->dispatch.in_flight,
+                                 .is_quiet = is_quiet,
+                                 .on_signal = on_signal,
+                                 .argument = service,
+                             });
+    service->has_heartbeat = status == 0;
+    return status;
+}
+
 static int start_work(struct service *service)
 {
     int status =
@@ -322,7 +348,8 @@ static int start_work(struct service *service)
     if (status < 0)
         return status;
     service->has_fetch = true;
-    return fetch_start(&service->fetch, &service->tasks);
+    status = fetch_start(&service->fetch, &service->tasks);
+    return status < 0 ? status : start_heartbeat(service);
 }
 
 static void tell_ready(struct service *service)

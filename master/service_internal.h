@@ -10,6 +10,7 @@
 #include "master/process/signals.h"
 #include "master/queue/dispatch.h"
 #include "master/queue/fetch.h"
+#include "master/queue/heartbeat.h"
 #include "master/queue/settle.h"
 #include "master/service.h"
 
@@ -42,8 +43,10 @@ struct service {
     struct settle settle;
     struct dispatch dispatch;
     struct fetch fetch;
+    struct heartbeat heartbeat;
     bool has_dispatch;
     bool has_fetch;
+    bool has_heartbeat;
 
     struct coro_future first_contact; /* with Redis: a status */
     struct coro_future stop_asked;

@@ -15,12 +15,16 @@
 #define QUIET_MS  200 /* ending the pop that blocks */
 #define CANCEL_MS 300 /* handlers that were cancelled */
 #define SETTLE_MS 300 /* telling Redis */
+#define LEAVE_MS  300 /* taking our record out of Redis */
 
 /* How long the worker thread has to free its coroutines: while there is time,
  * beyond the time-out, and when it is known to be stuck. */
 #define STOP_MS       5000
 #define STOP_LATE_MS  200
 #define STOP_STUCK_MS 50
+
+/* The same for our record, when the second is used up. */
+#define LEAVE_LATE_MS 50
 
 /* Beyond that, while Redis goes on settling some in each step. */
 #define SETTLE_STEP_MS 200
@@ -178,6 +182,17 @@ static void stop_worker(struct service *service)
              "the worker thread does not end: leaving without it");
 }
 
+/* What became of the jobs is known by now, so all of them are counted. */
+static void leave(struct service *service)
+{
+    if (!service->has_heartbeat)
+        return;
+    int64_t least_ms = coro_after(LEAVE_LATE_MS);
+    int64_t deadline_ms = within(service, coro_after(LEAVE_MS));
+    heartbeat_stop(&service->heartbeat,
+                   deadline_ms > least_ms ? deadline_ms : least_ms);
+}
+
 void service_stop(struct service *service)
 {
     bool is_running = service->has_dispatch;
@@ -199,6 +214,7 @@ void service_stop(struct service *service)
     stop_worker(service);
     settle_the_rest(service);
     tell_unanswered(service);
+    leave(service);
     service->phase = SERVICE_PHASE_ENDED;
     tell_totals(service);
 }
