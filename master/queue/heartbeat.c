@@ -34,6 +34,9 @@
 #define PAYLOAD_MOST_BYTES 10240
 #define BEAT_MOST_BYTES    ((size_t)2 << 20)
 
+/* After so many bytes of a beat's words others get a turn. */
+#define TURN_BYTES 65536
+
 /* Jobs that wait here for a coroutine may stand between those that run. */
 #define JOBS_SEEN_MOST (10 * HEARTBEAT_JOBS_MOST)
 
@@ -53,6 +56,7 @@ struct beat {
     const char *argv[WORDS_MOST];
     size_t lens[WORDS_MOST];
     struct heartbeat_totals totals; /* as they are told */
+    size_t nbytes_shown;            /* of payloads, as they are */
     bool is_leaving;
 };
 
@@ -168,25 +172,55 @@ static void add_record(struct beat *beat, const struct heartbeat *heartbeat)
     ensure(beat->nwords - before == NRECORD);
 }
 
-static void add_jobs(struct beat *beat, const struct heartbeat *heartbeat)
+static struct job *job_of(struct list *link)
 {
-    size_t nseen = 0;
+    return list_entry(link, struct job, in_flight);
+}
+
+/* The first link behind that of job @number, which may be there no longer. */
+static struct list *link_after(const struct list *in_flight, uint64_t number)
+{
+    struct list *link = in_flight->next;
+    while (link != in_flight && job_of(link)->number <= number)
+        link = link->next;
+    return link;
+}
+
+static void add_job(struct beat *beat, const struct job *job)
+{
+    bool may_be_whole =
+        job->payload_len <= PAYLOAD_MOST_BYTES &&
+        beat->nbytes_shown + job->payload_len <= BEAT_MOST_BYTES;
+    beat->nbytes_shown += may_be_whole ? job->payload_len : 0;
+    add_number(beat, job->number);
+    process_record_write_job(&beat->text, job, may_be_whole);
+    end_word(beat);
+}
+
+/* Returns 0 or -ECANCELED. Suspends: all of them may take many milliseconds,
+ * and jobs come and go meanwhile. */
+static int add_jobs(struct beat *beat, const struct list *in_flight)
+{
+    struct list *link = in_flight->next;
     size_t nshown = 0;
-    size_t nbytes = 0;
-    list_foreach (link, heartbeat->options.in_flight) {
-        if (nshown == HEARTBEAT_JOBS_MOST || nseen++ == JOBS_SEEN_MOST)
-            break;
-        struct job *job = list_entry(link, struct job, in_flight);
+    size_t turn_end = beat->text.len + TURN_BYTES;
+    for (size_t i = 0; i < JOBS_SEEN_MOST && link != in_flight; i++) {
+        const struct job *job = job_of(link);
+        link = link->next;
         if (atomic_load(&job->phase) != JOB_PHASE_STARTED)
             continue;
-        bool may_be_whole = job->payload_len <= PAYLOAD_MOST_BYTES &&
-                            nbytes + job->payload_len <= BEAT_MOST_BYTES;
-        nbytes += may_be_whole ? job->payload_len : 0;
-        add_number(beat, job->number);
-        process_record_write_job(&beat->text, job, may_be_whole);
-        end_word(beat);
-        nshown++;
+        add_job(beat, job);
+        if (++nshown == HEARTBEAT_JOBS_MOST)
+            break;
+        if (beat->text.len < turn_end)
+            continue;
+        uint64_t number = job->number;
+        if (coro_relax() < 0)
+            return -ECANCELED;
+        link = link_after(in_flight, number);
+        turn_end = beat->text.len + TURN_BYTES;
     }
+    return 0;
 }
 
 /* --- one beat ------------------------------------------------------------- */
@@ -200,7 +234,7 @@ static struct heartbeat_totals read_totals(const struct counters *counters)
     };
 }
 
-/* Words a call. Returns 0 or -ENOMEM. */
+/* Words a call. Returns 0, -ENOMEM or -ECANCELED. Suspends. */
 static int fill(struct beat *beat, const struct heartbeat *heartbeat)
 {
     coro_buf_init(&beat->text, CORO_BUF_NO_LIMIT);
@@ -208,10 +242,13 @@ static int fill(struct beat *beat, const struct heartbeat *heartbeat)
     beat->totals = read_totals(heartbeat->options.counters);
     add_keys(beat, heartbeat->options.identity);
     add_arguments(beat, heartbeat);
+    int status = 0;
     if (!beat->is_leaving) {
         add_record(beat, heartbeat);
-        add_jobs(beat, heartbeat);
+        status = add_jobs(beat, heartbeat->options.in_flight);
     }
+    if (status < 0)
+        return status;
     if (beat->text.failed)
         return -ENOMEM;
     for (size_t i = SCRIPT_WORDS; i < beat->nwords; i++) {

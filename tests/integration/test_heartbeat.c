@@ -266,6 +266,50 @@ static void a_thousand_jobs_are_shown_the_oldest(void **state)
     stage_play(*state, show_many_jobs);
 }
 
+/* Ends jobs, the oldest first, while they are being shown. */
+static int end_some(void *argument)
+{
+    (void)argument;
+    for (int i = 0; i < 100; i++) {
+        struct list *link = list_take_first(&heart.in_flight);
+        job_free(list_entry(link, struct job, in_flight));
+        coro_relax();
+    }
+    return 0;
+}
+
+static int show_while_they_end(void *argument)
+{
+    struct stage *stage = argument;
+    stage_connect(stage, stage->server.port);
+    char text[8000];
+    int begin_len =
+        snprintf(text, sizeof text, "{\"class\":\"Mail\",\"args\":[\"");
+    memset(text + begin_len, 'z', sizeof text - (size_t)begin_len);
+    static const char end[] = "\"]}";
+    memcpy(text + sizeof text - sizeof end + 1, end, sizeof end - 1);
+    for (int i = 0; i < 200; i++)
+        heart_add_job(&heart_queues[1], text, sizeof text, true);
+    heart_begin(stage);
+    heart.heartbeat.options.period_ms = HEARTBEAT_PERIOD_MS;
+    coro_group_spawn(&heart.group, end_some, NULL, NULL);
+    struct dashboard_process process;
+    read_next(stage, &process);
+    /* The others were there all the time. */
+    size_t nold = 0;
+    for (size_t i = 0; i < process.njobs; i++)
+        nold += strtol(process.jobs[i].field, NULL, 10) <= 100;
+    expect_that(process.njobs - nold == 100);
+    dashboard_release(&process);
+    heart_end(stage);
+    return 0;
+}
+
+static void jobs_may_end_while_they_are_being_shown(void **state)
+{
+    stage_play(*state, show_while_they_end);
+}
+
 /* --- signals -------------------------------------------------------------- */
 
 static bool has_signals(void *argument)
@@ -390,6 +434,7 @@ int main(void)
         HEART_TEST(jobs_that_have_ended_are_shown_no_more),
         HEART_TEST(a_payload_beyond_ten_kilobytes_is_cut),
         HEART_TEST(a_thousand_jobs_are_shown_the_oldest),
+        HEART_TEST(jobs_may_end_while_they_are_being_shown),
         HEART_TEST(signals_are_taken_in_their_order),
         HEART_TEST(a_beat_takes_one_signal_and_the_next_comes_soon),
         HEART_TEST(processes_without_a_record_are_taken_out),
