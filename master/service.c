@@ -85,7 +85,7 @@ static void dump(struct service *service)
     runner_request(service->dispatch.runner, MESSAGE_DUMP);
 }
 
-static void on_signal(void *argument, int number)
+void service_on_signal(void *argument, int number)
 {
     struct service *service = argument;
     switch (number) {
@@ -213,8 +213,8 @@ static void run_until_asked(struct service *service)
 static int service_main(void *argument)
 {
     struct service *service = argument;
-    int status =
-        signals_start(&service->signals, &service->tasks, on_signal, service);
+    int status = signals_start(&service->signals, &service->tasks,
+                               service_on_signal, service);
     if (status == 0)
         status = service_connect(service);
     if (status == -EOPNOTSUPP)

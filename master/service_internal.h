@@ -11,6 +11,7 @@
 #include "master/process/signals.h"
 #include "master/queue/dispatch.h"
 #include "master/queue/fetch.h"
+#include "master/queue/heartbeat.h"
 #include "master/queue/lines.h"
 #include "master/queue/owner.h"
 #include "master/queue/schedule.h"
@@ -51,6 +52,7 @@ struct service {
     struct fetch fetch;
     struct schedule schedule;
     struct sweep sweep; /* at-least-once */
+    struct heartbeat heartbeat;
     bool has_owner;
     bool has_lines;
     bool has_settle;
@@ -58,6 +60,7 @@ struct service {
     bool has_fetch;
     bool has_schedule;
     bool has_sweep;
+    bool has_heartbeat;
 
     struct coro_future first_contact; /* with Redis: a status */
     struct coro_future stop_asked;
@@ -86,6 +89,9 @@ void service_release_work(struct service *service);
 
 /** True with --delivery at-least-once. */
 bool service_is_at_least_once(const struct service *service);
+
+/** A signal has come, from the kernel or through Redis. */
+void service_on_signal(void *argument, int number);
 
 /** Brings a service that runs to its end, as --shutdown-timeout says. */
 void service_stop(struct service *service);

@@ -16,13 +16,16 @@
 #define QUIET_MS  200 /* ending the pop that blocks */
 #define CANCEL_MS 300 /* handlers that were cancelled */
 #define SETTLE_MS 300 /* telling Redis */
-#define LEAVE_MS  300 /* giving up what it has under our name */
+#define LEAVE_MS  300 /* each step of taking our name out of Redis */
 
 /* How long the worker thread has to free its coroutines: while there is time,
  * beyond the time-out, and when it is known to be stuck. */
 #define STOP_MS       5000
 #define STOP_LATE_MS  200
 #define STOP_STUCK_MS 50
+
+/* Each step of leaving, when the second is used up. */
+#define LEAVE_LATE_MS 50
 
 /* Beyond that, while Redis goes on settling some in each step. */
 #define SETTLE_STEP_MS 200
@@ -165,16 +168,20 @@ static void settle_the_rest(struct service *service)
         tell_unsettled(service, nleft, why);
 }
 
-/* What Redis has under our name goes back, and the name is given up. */
-static void leave(struct service *service)
+/* For each step of leaving: within the second, or shortly when that is over. */
+static int64_t leave_deadline(const struct service *service)
 {
-    if (service->has_schedule)
-        schedule_stop(&service->schedule, coro_after(LEAVE_MS));
-    if (!service->has_owner)
-        return;
+    int64_t least_ms = coro_after(LEAVE_LATE_MS);
+    int64_t deadline_ms = within(service, coro_after(LEAVE_MS));
+    return deadline_ms > least_ms ? deadline_ms : least_ms;
+}
+
+/* Jobs that Redis has under our name go back, and the name is given up. */
+static void leave_jobs(struct service *service)
+{
     bool is_clean = !lines_are_busy(&service->lines);
     owner_stop(&service->owner);
-    int nback = owner_leave(&service->owner, is_clean, coro_after(LEAVE_MS));
+    int nback = owner_leave(&service->owner, is_clean, leave_deadline(service));
     if (nback > 0)
         log_line(LOG_LEVEL_INFO, "redis", NULL, 0,
                  "%d jobs that were taken at the last moment went back", nback);
@@ -184,6 +191,17 @@ static void leave(struct service *service)
                  "has jobs of it, another process will run them within about "
                  "two leases",
                  strerror(-nback));
+}
+
+/* What became of the jobs is known by now, so all of them are counted. */
+static void leave(struct service *service)
+{
+    if (service->has_owner)
+        leave_jobs(service);
+    if (service->has_schedule)
+        schedule_stop(&service->schedule, leave_deadline(service));
+    if (service->has_heartbeat)
+        heartbeat_stop(&service->heartbeat, leave_deadline(service));
 }
 
 static void tell_totals(const struct service *service)

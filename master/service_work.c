@@ -174,11 +174,37 @@ static int start_common(struct service *service)
                                         });
 }
 
+static bool is_quiet(void *argument)
+{
+    struct service *service = argument;
+    return service->phase > SERVICE_PHASE_RUNNING;
+}
+
+static int start_heartbeat(struct service *service)
+{
+    int status = heartbeat_start(
+        &service->heartbeat, &(struct heartbeat_options){
+                                 .group = &service->tasks,
+                                 .redis = service->commands,
+                                 .identity = service->identity,
+                                 .queues = service->queues,
+                                 .nqueues = service->options->queues.count,
+                                 .concurrency = service->options->concurrency,
+                                 .counters = &service->dispatch.counters,
+                                 .in_flight = &service->dispatch.in_flight,
+                                 .is_quiet = is_quiet,
+                                 .on_signal = service_on_signal,
+                                 .argument = service,
+                             });
+    service->has_heartbeat = status == 0;
+    return status;
+}
+
 int service_start_work(struct service *service)
 {
     static int (*const steps[])(struct service *) = {
-        make_queues,    start_hold,  start_settle,
-        start_dispatch, start_fetch, start_common,
+        make_queues, start_hold,   start_settle,    start_dispatch,
+        start_fetch, start_common, start_heartbeat,
     };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         int status = steps[i](service);

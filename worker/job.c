@@ -27,6 +27,7 @@ struct job *job_new(const struct job_queue *queue, uint64_t number,
     job->retry_delay_ms = -1;
     job->attempt = 0;
     list_init(&job->in_flight);
+    job->taken_at_us = 0;
     job->payload_len = len;
     memcpy(job->payload, payload, len);
     job->payload[len] = '\0';

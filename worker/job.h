@@ -57,6 +57,7 @@ struct job {
     int64_t retry_delay_ms;  /* after JOB_OUTCOME_RETRY; -1: as configured */
     uint64_t attempt;        /* the master's: its number while in flight */
     struct list in_flight;   /* the master's; in no list when it has no job */
+    int64_t taken_at_us;     /* since 1970, by the wall clock; 0: not known */
     size_t payload_len;
     char payload[]; /* and a zero byte that does not count */
 };

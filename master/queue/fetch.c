@@ -112,6 +112,7 @@ static struct job *make_job(struct fetch *fetch, struct fetch_queue *queue,
         coro_sleep(wait_ms);
     }
     job->attempt = attempt;
+    job->taken_at_us = fetch->answered_at_us;
     return job;
 }
 
@@ -144,6 +145,7 @@ void fetch_asks(struct fetch *fetch, size_t most)
 void fetch_was_answered(struct fetch *fetch)
 {
     fetch->nasked = 0;
+    fetch->answered_at_us = coro_wall_us();
     while (coro_wake_first(&fetch->quiet_waiters, 0))
         ;
 }

@@ -56,6 +56,8 @@ struct fetch {
     bool is_waiting;      /* a blocking pop is outstanding */
     size_t nasked;        /* jobs that an unanswered command may bring */
     struct list quiet_waiters;
+    /* When the last of those was answered, by the wall clock. */
+    int64_t answered_at_us;
     struct coro_rng rng;
     struct trouble trouble;
     struct trouble wait_trouble; /* of the blocking pop alone */

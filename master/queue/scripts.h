@@ -13,10 +13,12 @@ struct script {
 
 extern const struct script script_add_due;
 extern const struct script script_bury;
+extern const struct script script_beat;
 extern const struct script script_dead;
 extern const struct script script_due;
 extern const struct script script_give_back;
 extern const struct script script_move;
+extern const struct script script_prune;
 extern const struct script script_put_off;
 extern const struct script script_resign;
 
