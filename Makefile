@@ -96,7 +96,8 @@ SOURCES_coro/io := $(wildcard coro/io/*.c)
 SOURCES_worker := $(wildcard worker/*.c worker/handlers/*.c)
 SOURCES_master := $(filter-out master/main.c,$(wildcard master/*.c master/*/*.c))
 SCRIPTS := $(wildcard master/queue/scripts/*.lua)
-SOURCES_support := $(wildcard tests/support/*.c)
+SOURCES_fuzz := $(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c))
+SOURCES_support := $(wildcard tests/support/*.c) $(SOURCES_fuzz)
 
 object = $(addprefix $(BUILD)/obj/,$(addsuffix .o,$(basename $(1))))
 
@@ -230,6 +231,32 @@ check-aarch64: deps-check
 check-ubsan:
 	@$(MAKE) BUILD=$(BUILD)/ubsan SANITIZE=undefined test
 
+# --- fuzzing ----------------------------------------------------------------
+# With clang, whose fuzzer watches which branches are taken. It goes on from
+# what it found before, in $(BUILD)/fuzz/corpus; what fails is left beside it.
+FUZZ_SECONDS ?= 60
+FUZZERS := $(wildcard tests/fuzz/fuzz_*.c)
+fuzz_program = $(addprefix $(BUILD)/,$(basename $(1)))
+
+$(call fuzz_program,$(FUZZERS)): $(BUILD)/%: $(call object,%.c) \
+    $(call lib,support) $(call libs_of,master)
+	@mkdir -p $(@D)
+	@echo "  link   $@"
+	@$(CC) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+fuzz:
+	@deploy/install-deps.sh test fuzz
+	@$(MAKE) BUILD=$(BUILD)/fuzz CC=clang fuzz-run \
+	    SANITIZE=address,undefined,fuzzer-no-link
+
+fuzz-run: $(call fuzz_program,$(FUZZERS))
+	@mkdir -p $(BUILD)/corpus
+	@for fuzzer in $^; do \
+	    $$fuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
+	        -timeout=10 -dict=tests/fuzz/json.dict -print_final_stats=1 \
+	        -artifact_prefix=$(BUILD)/ $(BUILD)/corpus tests/fuzz/corpus \
+	        || exit 1; done
+
 check-long: check-asan check-ubsan check-tsan check-valgrind check-fallback \
     check-clang
 	@CORQ_TEST_SCALE=full $(MAKE) test
@@ -293,11 +320,12 @@ help:
 	@echo 'make install    to $$(DESTDIR)$$(PREFIX), with a systemd unit'
 	@echo 'make check-asan check-ubsan check-tsan check-valgrind check-fallback check-clang'
 	@echo 'make check-aarch64   cross-compile, run the unit tests under emulation'
+	@echo 'make fuzz       the job codec against Jansson for $$(FUZZ_SECONDS), by default 60'
 	@echo 'make check-long all of those checks, at full size'
 
 .PHONY: all tests test test-unit test-integration test-e2e check-asan \
     check-ubsan check-tsan check-valgrind check-fallback check-clang \
-    check-aarch64 check-long run demo bench lint format install uninstall deps deps-run \
+    check-aarch64 check-long fuzz fuzz-run run demo bench lint format install uninstall deps deps-run \
     deps-test deps-lint deps-check clean help
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

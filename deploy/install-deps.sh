@@ -9,6 +9,7 @@
 #   lint   build, cmocka, clang-format and pmccabe
 #   check  valgrind, clang with its sanitizers, and where they are packaged
 #          an aarch64 cross-compiler and qemu
+#   fuzz   build, clang with its fuzzer
 #
 # It looks for the things themselves and not for packages, so one built by
 # hand counts. With nothing missing it says nothing and is done in some
@@ -38,6 +39,7 @@ needs_of() {
     test) echo "$(needs_of build) $(needs_of run) cmocka" ;;
     lint) echo "$(needs_of build) cmocka clang-format pmccabe" ;;
     check) echo valgrind clang clang-runtime aarch64-gcc aarch64-libc qemu-aarch64 ;;
+    fuzz) echo "$(needs_of build) clang clang-runtime" ;;
     *) return 1 ;;
     esac
 }
@@ -273,12 +275,12 @@ without_redis_service() {
 
 # --- main -------------------------------------------------------------------
 
-[ $# -gt 0 ] || die 'usage: install-deps.sh build|run|test|lint|check...'
+[ $# -gt 0 ] || die 'usage: install-deps.sh build|run|test|lint|check|fuzz...'
 
 wanted=
 for set in "$@"; do
     needs=$(needs_of "$set") ||
-        die "no set called '$set'; there are build, run, test, lint, check"
+        die "no set called '$set'; there are build, run, test, lint, check, fuzz"
     wanted="$wanted $needs"
 done
 

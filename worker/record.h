@@ -80,8 +80,7 @@ struct record_failure {
  *   `corq` is removed. When it does not, or the rest is no text: `corq`, an
  *   object with the key.
  *
- * Returns 0 or -ENOMEM (also when @out has no room); @out is then as it was,
- * and marked failed.
+ * Returns 0 or -ENOMEM, also when @out has no room; @out is then as it was.
  */
 int record_write_failure(const char *payload, size_t len,
                          const struct record_failure *failure,
@@ -99,7 +98,7 @@ int record_write_failure(const char *payload, size_t len,
  *
  * Returns 0, or
  *   -EINVAL    a raw payload: nobody knows where it is to go;
- *   -ENOMEM    or -EMSGSIZE: a buffer could not take it, and is marked failed.
+ *   -ENOMEM    or -EMSGSIZE: a buffer could not take it.
  *   After a failure both buffers hold what they held before.
  */
 int record_write_due(const char *bytes, size_t len, int64_t now_us,
@@ -111,8 +110,7 @@ int record_write_due(const char *bytes, size_t len, int64_t now_us,
  *
  * @retry  how often at most; -1 to leave it out.
  *
- * Returns 0 or -ENOMEM (also when @out has no room); @out is then as it was,
- * and marked failed.
+ * Returns 0 or -ENOMEM, also when @out has no room; @out is then as it was.
  */
 int record_write_scheduled(const char *payload, size_t len, const char *key,
                            size_t key_len, const char *jid, int64_t retry,

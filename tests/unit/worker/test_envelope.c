@@ -135,6 +135,61 @@ static void no_error_leaves_its_members_out(void **state)
     assert_non_null(strstr(buffers->record.data, "\"error_message\":\"\"}"));
 }
 
+static void what_is_left_out_is_not_there(void **state)
+{
+    struct buffers *buffers = *state;
+    struct envelope envelope = plain("x", 1);
+    envelope.retry_count = -1;
+    envelope.failed_at_us = -1;
+    envelope.error_class = NULL;
+    envelope.error_message = NULL;
+    assert_int_equal(envelope_write(&buffers->record, &envelope), 0);
+    assert_string_equal(buffers->record.data,
+                        "{\"jid\":\"" JID "\",\"corq\":{\"key\":\"queue\","
+                        "\"payload\":\"x\"}}");
+}
+
+static void a_limit_and_a_later_failure_have_members(void **state)
+{
+    struct buffers *buffers = *state;
+    struct envelope envelope = plain("x", 1);
+    envelope.retry = 0;
+    envelope.retry_count = 2;
+    envelope.retried_at_us = 1500000;
+    assert_int_equal(envelope_write(&buffers->record, &envelope), 0);
+    assert_non_null(strstr(buffers->record.data,
+                           "},\"retry\":0,\"retry_count\":2,\"failed_at\":"
+                           "1725490519.123450,\"retried_at\":1.500000,"));
+}
+
+static void the_class_is_cut_to_two_hundred_characters(void **state)
+{
+    struct buffers *buffers = *state;
+    char class[300];
+    memset(class, 'c', sizeof class);
+    class[sizeof class - 1] = '\0';
+    struct envelope envelope = plain("x", 1);
+    envelope.error_class = class;
+    assert_int_equal(envelope_write(&buffers->record, &envelope), 0);
+    const char *at = strstr(buffers->record.data, "\"error_class\":\"");
+    assert_int_equal(strspn(at + strlen("\"error_class\":\""), "c"), 200);
+}
+
+static void others_may_have_written_it_differently(void **state)
+{
+    struct buffers *buffers = *state;
+    static const char text[] =
+        " {\"n\":1234567890123456789012345678901234567890,\"corq\":1,\n"
+        "\"c\\u006frq\" : {\"payload64\":\"\\/\\u002f4=\",\"x\":[],"
+        "\"key\":\"\\u006b\\u0000\"} } ";
+    assert_int_equal(
+        envelope_read(text, strlen(text), &buffers->key, &buffers->payload), 0);
+    assert_int_equal(buffers->key.len, 2);
+    assert_memory_equal(buffers->key.data, "k\0", 2);
+    assert_int_equal(buffers->payload.len, 2);
+    assert_memory_equal(buffers->payload.data, "\xff\xfe", 2);
+}
+
 static void a_record_beyond_the_limit_leaves_nothing(void **state)
 {
     (void)state;
@@ -244,6 +299,10 @@ int main(void)
         with_buffers(an_empty_payload_comes_back_empty),
         with_buffers(the_message_is_made_valid_and_cut),
         with_buffers(no_error_leaves_its_members_out),
+        with_buffers(what_is_left_out_is_not_there),
+        with_buffers(a_limit_and_a_later_failure_have_members),
+        with_buffers(the_class_is_cut_to_two_hundred_characters),
+        with_buffers(others_may_have_written_it_differently),
         with_buffers(a_record_beyond_the_limit_leaves_nothing),
         with_buffers(other_documents_are_refused),
         with_buffers(random_bytes_come_back_exactly),

@@ -261,6 +261,22 @@ static void sleep_logs_its_beginning_and_its_end(void **state)
     assert_non_null(strstr(text, "info  Done 0.02 0.0"));
 }
 
+/* --- fail ----------------------------------------------------------------- */
+
+static void fail_fails_in_a_way_that_may_be_retried(void **state)
+{
+    struct scene *scene = *state;
+    bind_class(scene, NULL, "fail");
+    scene->job = job_new(&queue, 1, "abc", 3);
+    assert_non_null(scene->job);
+    assert_int_equal(coro_run(run_job, scene, NULL), 0);
+    assert_int_equal(scene->outcome, JOB_OUTCOME_RETRY);
+    assert_string_equal(scene->job->error_class, "Failed");
+    assert_string_equal(scene->job->error_message,
+                        "the handler 'fail' always fails");
+    assert_int_equal(scene->job->retry_delay_ms, -1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -280,6 +296,7 @@ int main(void)
         TEST(sleep_shows_the_beginning_of_a_long_payload),
         TEST(sleep_refuses_a_number_with_a_zero_byte),
         TEST(sleep_logs_its_beginning_and_its_end),
+        TEST(fail_fails_in_a_way_that_may_be_retried),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -163,6 +163,19 @@ static void failing_formats_outside_of_any_loop_as_well(void **state)
     job_free(job);
 }
 
+static void a_failure_to_be_retried_has_a_delay(void **state)
+{
+    (void)state;
+    struct job *job = new_job("abc");
+    assert_int_equal(job->retry_delay_ms, -1);
+    assert_int_equal(job_retry(job, 1500, "Busy", "try %d", 2),
+                     JOB_OUTCOME_RETRY);
+    assert_int_equal(job->retry_delay_ms, 1500);
+    assert_string_equal(job->error_class, "Busy");
+    assert_string_equal(job->error_message, "try 2");
+    job_free(job);
+}
+
 static int log_from_a_coroutine(void *argument)
 {
     static const char many[] =
@@ -198,6 +211,7 @@ int main(void)
         cmocka_unit_test(of_start_and_revoke_exactly_one_wins),
         cmocka_unit_test(failing_formats_from_inside_a_coroutine),
         cmocka_unit_test(failing_formats_outside_of_any_loop_as_well),
+        cmocka_unit_test(a_failure_to_be_retried_has_a_delay),
         cmocka_unit_test(logging_names_the_job_and_its_queue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

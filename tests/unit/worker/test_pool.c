@@ -195,6 +195,26 @@ static void outcomes_come_up_as_they_happen_and_are_counted(void **state)
     play(scene_new(3), mixed_outcomes);
 }
 
+static int failure_to_retry(void *argument)
+{
+    struct scene *scene = argument;
+    add(scene, "{\"class\":\"F\"}");
+    wait_outcomes(scene, 1);
+    expect_that(scene->outcomes[0].outcome == JOB_OUTCOME_RETRY);
+    expect_that(counter_read(&scene->counters.failed) == 1);
+    return 0;
+}
+
+static void a_failure_that_may_be_retried_counts_as_one(void **state)
+{
+    (void)state;
+    struct scene *scene = scene_new(1);
+    char why[100];
+    assert_int_equal(
+        registry_bind(scene->registry, "F", "fail", why, sizeof why), 0);
+    play(scene, failure_to_retry);
+}
+
 static int revoked_before_start(void *argument)
 {
     struct scene *scene = argument;
@@ -379,6 +399,7 @@ int main(void)
         cmocka_unit_test(as_many_jobs_run_at_once_as_there_are_coroutines),
         cmocka_unit_test(jobs_start_in_the_order_in_which_they_came),
         cmocka_unit_test(outcomes_come_up_as_they_happen_and_are_counted),
+        cmocka_unit_test(a_failure_that_may_be_retried_counts_as_one),
         cmocka_unit_test(a_revoked_job_comes_up_without_having_run),
         cmocka_unit_test(a_cancelled_job_does_not_cancel_the_next_one),
         cmocka_unit_test(a_cancellation_that_came_too_late_is_forgotten),

@@ -8,13 +8,9 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <jansson.h>
 
 #include "coro/base/buf.h"
-#include "coro/base/random.h"
 #include "worker/scan.h"
-
-#define JANSSON_FLAGS (JSON_ALLOW_NUL | JSON_DECODE_ANY)
 
 static int scan_text(const char *text, struct scan_result *ret)
 {
@@ -223,153 +219,6 @@ static void only_strings_are_decoded(void **state)
     coro_buf_release(&out);
 }
 
-/* The same value? Numbers of ours may be longer than Jansson's. */
-static bool is_same_value(struct scan_range range, const json_t *value)
-{
-    if (!range.at || !value)
-        return !range.at && !value;
-    json_t *ours = json_loadb(range.at, range.len, JANSSON_FLAGS, NULL);
-    bool same = ours && json_equal(ours, value);
-    json_decref(ours);
-    return same;
-}
-
-static bool is_same_class(struct scan_range range, const json_t *value)
-{
-    struct coro_buf text;
-    coro_buf_init(&text, CORO_BUF_NO_LIMIT);
-    bool same = scan_string_decode(range, &text) == 0 &&
-                text.len == json_string_length(value) &&
-                memcmp(text.data, json_string_value(value), text.len) == 0;
-    coro_buf_release(&text);
-    return same;
-}
-
-static bool finds_the_same(const struct scan_result *job, const json_t *root)
-{
-    const json_t *args = json_object_get(root, "args");
-    return is_same_class(job->class, json_object_get(root, "class")) &&
-           is_same_value(job->args, args) &&
-           is_same_value(job->first_arg, json_array_get(args, 0)) &&
-           is_same_value(job->jid, json_object_get(root, "jid")) &&
-           is_same_value(job->retry, json_object_get(root, "retry")) &&
-           is_same_value(job->queue, json_object_get(root, "queue"));
-}
-
-/*
- * Do both say the same of these bytes? Jansson may refuse a number for its
- * size, which we do not look at. It also overlooks a zero byte after a number
- * or a word, where we have to refuse it.
- */
-static bool agrees_with_jansson(const char *bytes, size_t len)
-{
-    json_error_t error;
-    struct scan_result job;
-    int status = scan_job(bytes, len, &job);
-    if (memchr(bytes, '\0', len))
-        return status == 1;
-    json_t *root = json_loadb(bytes, len, JANSSON_FLAGS, &error);
-    bool agrees;
-    if (!root)
-        agrees = status == 1 ||
-                 json_error_code(&error) == json_error_numeric_overflow;
-    else if (json_is_string(json_object_get(root, "class")))
-        agrees = status == 0 && finds_the_same(&job, root);
-    else
-        agrees = status == 1;
-    json_decref(root);
-    return agrees;
-}
-
-static const char *const corpus[] = {
-    "{\"class\":\"Hard\",\"args\":[1,\"two\",null],\"jid\":\"0123\"}",
-    "{\"retry\":5,\"queue\":\"default\",\"class\":\"A::B\",\"args\":[]}",
-    "{ \"class\" : \"x\" , \"args\" : [ [ ] , { } , { \"a\" : [ 1 ] } ] }",
-    "{\"class\":\"\\u00e9\\ud83d\\ude00\\n\\t\\\"\\\\\",\"jid\":\"\\u0000\"}",
-    "{\"class\":\"x\",\"args\":[-0.5e+10,0,-1,1E5,true,false,null]}",
-    "{\"class\":\"a\",\"class\":\"b\",\"args\":[1],\"args\":{\"0\":1}}",
-    "{\"class\":\"h\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\",\"retry\":true}",
-    "{\"a\":[[[[[[{\"b\":{\"c\":[{}]}}]]]]]],\"class\":\"deep\"}",
-    "{\"cl\\u0061ss\":\"x\",\"ar\\u0067s\":[\"\\u0041\"],\"q\":\"\"}",
-    "[1,{\"class\":\"x\"}]",
-    "\"class\"",
-};
-
-/* What mutations put in: bytes that mean something to a scanner of JSON. */
-static const char spice[] = "{}[]\":,\\u0dD8ctfn-+.eE1 \t\n\x01\x7f\xc3\xa9\xed"
-                            "\xa0\xf4\x80\xff";
-
-/* Changes, removes, repeats or moves a few bytes; returns the new length. */
-static size_t mutate(struct coro_rng *rng, char *text, size_t len, size_t size)
-{
-    for (uint64_t n = 1 + coro_rng_below(rng, 3); n > 0 && len > 1; n--) {
-        size_t at = (size_t)coro_rng_below(rng, len);
-        size_t from = (size_t)coro_rng_below(rng, len);
-        char byte = spice[coro_rng_below(rng, sizeof(spice))];
-        switch (coro_rng_below(rng, 4)) {
-        case 0:
-            text[at] = byte;
-            break;
-        case 1:
-            memmove(text + at, text + at + 1, --len - at);
-            break;
-        case 2:
-            if (len == size)
-                break;
-            memmove(text + at + 1, text + at, len++ - at);
-            text[at] = byte;
-            break;
-        default:
-            text[at] = text[from];
-            break;
-        }
-    }
-    return len;
-}
-
-/* A copy whose end AddressSanitizer watches. */
-static bool exact_copy_agrees(const char *text, size_t len)
-{
-    char *copy = malloc(len);
-    assert_non_null(copy);
-    memcpy(copy, text, len);
-    bool agrees = agrees_with_jansson(copy, len);
-    free(copy);
-    return agrees;
-}
-
-static void it_agrees_with_jansson_on_the_corpus(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < sizeof(corpus) / sizeof(corpus[0]); i++) {
-        size_t len = strlen(corpus[i]);
-        for (size_t cut = 1; cut <= len; cut++)
-            if (!exact_copy_agrees(corpus[i], cut))
-                fail_msg("not on %.*s", (int)cut, corpus[i]);
-    }
-}
-
-static void it_agrees_with_jansson_on_mutations(void **state)
-{
-    (void)state;
-    struct coro_rng rng;
-    coro_rng_init(&rng, 20240905);
-    unsigned ndescribed = 0;
-    for (int round = 0; round < 60000; round++) {
-        char text[256];
-        size_t pick = (size_t)coro_rng_below(&rng, 11);
-        size_t len = strlen(corpus[pick]);
-        memcpy(text, corpus[pick], len);
-        len = mutate(&rng, text, len, sizeof(text));
-        if (!exact_copy_agrees(text, len))
-            fail_msg("round %d, not on %.*s", round, (int)len, text);
-        struct scan_result job;
-        ndescribed += scan_job(text, len, &job) == 0;
-    }
-    /* Both answers were seen often, or this would have shown little. */
-    assert_in_range(ndescribed, 5000, 55000);
-}
-
 static void numbers_may_have_any_length(void **state)
 {
     (void)state;
@@ -379,6 +228,129 @@ static void numbers_may_have_any_length(void **state)
                                &job),
                      0);
     assert_range(job.first_arg, "1e999");
+}
+
+/* --- envelopes ------------------------------------------------------------ */
+
+static void an_object_corq_without_a_class_is_an_envelope(void **state)
+{
+    (void)state;
+    struct scan_result job;
+    assert_int_equal(scan_text("{\"jid\":\"a\",\"corq\":{\"key\":1}}", &job),
+                     SCAN_ENVELOPE);
+    assert_range(job.corq, "{\"key\":1}");
+    assert_range(job.jid, "\"a\"");
+    assert_int_equal(scan_text("{\"class\":5,\"c\\u006frq\":{}}", &job),
+                     SCAN_ENVELOPE);
+}
+
+static void a_class_makes_a_described_job_of_an_envelope(void **state)
+{
+    (void)state;
+    struct scan_result job;
+    assert_int_equal(scan_text("{\"corq\":{},\"class\":\"\"}", &job),
+                     SCAN_DESCRIBED);
+    assert_range(job.corq, "{}");
+}
+
+static void another_kind_of_corq_is_no_envelope(void **state)
+{
+    (void)state;
+    struct scan_result job;
+    assert_int_equal(scan_text("{\"corq\":[]}", &job), SCAN_RAW);
+    assert_int_equal(scan_text("{\"corq\":\"{}\"}", &job), SCAN_RAW);
+    assert_int_equal(scan_text("{\"a\":{\"corq\":{}}}", &job), SCAN_RAW);
+    assert_int_equal(scan_text("{\"corq\":{},\"corq\":1}", &job), SCAN_RAW);
+    assert_int_equal(scan_text("{\"corq\":{}},", &job), SCAN_RAW);
+}
+
+/* --- any member ----------------------------------------------------------- */
+
+static int find_text(const char *text, struct scan_wanted *wanted, size_t n)
+{
+    return scan_find(text, strlen(text), wanted, n);
+}
+
+static void any_members_are_found_in_one_pass(void **state)
+{
+    (void)state;
+    static const char big[] = "1234567890123456789012345678901234567890";
+    struct scan_wanted wanted[] = {
+        {.name = "a_rather_long_name"}, {.name = "n"}, {.name = "none"}};
+    assert_int_equal(
+        find_text("{\"n\":1234567890123456789012345678901234567890,"
+                  "\"a_rather_long_name\" : [ ] , \"nonesuch\":1}",
+                  wanted, 3),
+        0);
+    assert_range(wanted[0].value, "[ ]");
+    assert_range(wanted[1].value, big);
+    assert_null(wanted[2].value.at);
+}
+
+static void a_name_is_found_however_its_key_is_escaped(void **state)
+{
+    (void)state;
+    struct scan_wanted wanted[] = {{.name = "retry_count"},
+                                   {.name = "\xc3\xa9/\xf0\x9f\x98\x80\""}};
+    assert_int_equal(find_text("{\"retry\\u005fcoun\\u0074\":1,"
+                               "\"\\u00e9\\/\\ud83d\\ude00\\\"\":2}",
+                               wanted, 2),
+                     0);
+    assert_range(wanted[0].value, "1");
+    assert_range(wanted[1].value, "2");
+}
+
+static void a_part_of_a_key_is_not_the_key(void **state)
+{
+    (void)state;
+    struct scan_wanted wanted[] = {{.name = "retry"}, {.name = "\xc3\xa9"}};
+    assert_int_equal(
+        find_text("{\"retry_count\":1,\"retr\":2,\"retry\\u0020\":3,"
+                  "\"\":4,\"\\u00ea\":5,\"\xc3\xa9\xc3\xa9\":6}",
+                  wanted, 2),
+        0);
+    assert_null(wanted[0].value.at);
+    assert_null(wanted[1].value.at);
+}
+
+static void the_empty_name_is_a_name(void **state)
+{
+    (void)state;
+    struct scan_wanted wanted = {.name = ""};
+    assert_int_equal(find_text("{\"a\":1,\"\":2}", &wanted, 1), 0);
+    assert_range(wanted.value, "2");
+    assert_int_equal(find_text("{\"a\":1,\"\\n\":2}", &wanted, 1), 0);
+    assert_null(wanted.value.at);
+}
+
+static void the_last_of_equal_keys_is_found(void **state)
+{
+    (void)state;
+    struct scan_wanted wanted = {.name = "dead"};
+    assert_int_equal(
+        find_text("{\"dead\":1,\"\\u0064ead\":2,\"a\":3}", &wanted, 1), 0);
+    assert_range(wanted.value, "2");
+}
+
+static void an_empty_object_has_no_members(void **state)
+{
+    (void)state;
+    struct scan_wanted wanted = {.name = "a", .value = {.at = "x", .len = 1}};
+    assert_int_equal(find_text(" {\t} ", &wanted, 1), 0);
+    assert_null(wanted.value.at);
+}
+
+static void nothing_is_found_in_what_is_no_object(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "",           "5",   "[1]",     "{\"a\":1",     "{\"a\":1}x",
+        "{\"a\":1,}", "{,}", "{\"a\"}", "{\"a\":1}\xff"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct scan_wanted wanted = {.name = "a"};
+        assert_int_equal(find_text(bad[i], &wanted, 1), 1);
+        assert_null(wanted.value.at);
+    }
 }
 
 int main(void)
@@ -395,9 +367,17 @@ int main(void)
         cmocka_unit_test(nesting_is_allowed_to_its_limit),
         cmocka_unit_test(strings_are_decoded),
         cmocka_unit_test(only_strings_are_decoded),
-        cmocka_unit_test(it_agrees_with_jansson_on_the_corpus),
-        cmocka_unit_test(it_agrees_with_jansson_on_mutations),
         cmocka_unit_test(numbers_may_have_any_length),
+        cmocka_unit_test(an_object_corq_without_a_class_is_an_envelope),
+        cmocka_unit_test(a_class_makes_a_described_job_of_an_envelope),
+        cmocka_unit_test(another_kind_of_corq_is_no_envelope),
+        cmocka_unit_test(any_members_are_found_in_one_pass),
+        cmocka_unit_test(a_name_is_found_however_its_key_is_escaped),
+        cmocka_unit_test(a_part_of_a_key_is_not_the_key),
+        cmocka_unit_test(the_empty_name_is_a_name),
+        cmocka_unit_test(the_last_of_equal_keys_is_found),
+        cmocka_unit_test(an_empty_object_has_no_members),
+        cmocka_unit_test(nothing_is_found_in_what_is_no_object),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
