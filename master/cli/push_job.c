@@ -25,23 +25,29 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* All of @args is one array: what is behind its end could be more members. */
+/* All of @args is one array: before its beginning and behind its end could be
+ * more members. */
 static bool is_array(const char *args)
 {
-    size_t len = strlen(args);
-    while (len > 0 && is_blank(args[len - 1]))
-        len--;
+    static const char head[] = "{\"args\":";
     struct coro_buf object;
     coro_buf_init(&object, CORO_BUF_NO_LIMIT);
-    coro_buf_append_string(&object, "{\"args\":");
+    coro_buf_append_string(&object, head);
     coro_buf_append_string(&object, args);
     coro_buf_append_char(&object, '}');
-    struct scan_wanted wanted = {.name = "args"};
-    bool is = !object.failed &&
-              scan_find(object.data, object.len, &wanted, 1) == 0 &&
-              wanted.value.at && *wanted.value.at == '[' &&
-              wanted.value.at + wanted.value.len ==
-                  object.data + strlen("{\"args\":") + len;
+    struct scan_wanted found = {.name = "args"};
+    if (!object.failed)
+        scan_find(object.data, object.len, &found, 1);
+    bool is = found.value.at && *found.value.at == '[';
+    if (is) {
+        const char *begin = object.data + strlen(head);
+        const char *end = object.data + object.len - 1;
+        while (is_blank(*begin))
+            begin++;
+        while (is_blank(end[-1]))
+            end--;
+        is = found.value.at == begin && found.value.at + found.value.len == end;
+    }
     coro_buf_release(&object);
     return is;
 }
