@@ -241,6 +241,8 @@ static int describe(const struct options *options, struct coro_buf *input)
                  "'[1, \"a\"]'",
                  setup_quote(args, quoted));
         return fail(COMMAND_EXIT_USAGE, "--args", what);
+    case -ENOMEM:
+        return fail(COMMAND_EXIT_FAILURE, "can't make the job", "no memory");
     default:
         return fail(COMMAND_EXIT_USAGE, "the job is too long",
                     "raise --max-payload, here and where it is taken");

@@ -315,7 +315,7 @@ static void random_arguments_are_read_or_refused(void **state)
         "--queue=",
         "--handler=",
         "--redis=redis://",
-        "--wait-redis=",
+        "--retry-delay=exp:",
         "--max-payload",
         "--",
         "a=1,b",

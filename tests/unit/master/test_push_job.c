@@ -282,7 +282,8 @@ static void a_job_that_has_no_room_is_refused(void **state)
     (void)state;
     coro_buf_init(&job.bytes, 10);
     assert_int_equal(push_job_describe("Longer", "[1,2,3]", &job.bytes),
-                     -ENOMEM);
+                     -EMSGSIZE);
+    assert_int_equal(job.bytes.len, 0);
 }
 
 #define TEST(name) cmocka_unit_test_teardown(name, clean_up)
