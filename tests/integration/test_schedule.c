@@ -336,6 +336,30 @@ static void a_lock_of_the_wrong_type_is_waited_for(void **state)
         strstr(log_file_read(&file), "moving due jobs: works again"));
 }
 
+static int become_replica(void *argument)
+{
+    struct stage *stage = argument;
+    poller_start(stage, &poller, stage->server.port, "host:1:aa");
+    expect_that(stage_wait_until(poller_listens, &poller));
+    redis_do(&stage->server, "REPLICAOF 127.0.0.1 1");
+    while (!strstr(log_file_read(&file), "moving due jobs: READONLY"))
+        expect_that(coro_sleep(1) == 0);
+    redis_do(&stage->server, "REPLICAOF NO ONE");
+    add_raw(stage, "corq:schedule", 1, "mail", 1);
+    expect_that(stage_sees(stage, "LLEN mail", 1));
+    expect_that(stage_wait_until(poller_listens, &poller));
+    poller_stop(&poller);
+    return 0;
+}
+
+static void a_server_that_became_a_replica_is_left(void **state)
+{
+    struct stage *stage = *state;
+    stage_play(stage, become_replica);
+    /* It was left for a new connection, which may be to another server. */
+    assert_true(stage->nevents > 1);
+}
+
 static int stop_without_redis(void *argument)
 {
     struct stage *stage = argument;
@@ -441,6 +465,7 @@ int main(void)
         POLLER_TEST(scripts_that_the_server_forgot_are_sent_again),
         POLLER_PROXY_TEST(a_lost_connection_loses_and_doubles_nothing),
         POLLER_TEST(a_lock_of_the_wrong_type_is_waited_for),
+        POLLER_TEST(a_server_that_became_a_replica_is_left),
         POLLER_PROXY_TEST(stopping_does_not_wait_for_redis_for_ever),
         POLLER_TEST(our_own_sets_are_enough),
         POLLER_TEST(a_queue_may_be_used_though_it_may_not_be_listed),
