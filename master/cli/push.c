@@ -228,7 +228,7 @@ static int64_t due_us(const struct options *options, int64_t now_us)
 
 static int describe(const struct options *options, struct coro_buf *input)
 {
-    char what[160], quoted[SETUP_QUOTED_MAX];
+    char what[SETUP_QUOTED_MAX + 80], quoted[SETUP_QUOTED_MAX];
     const char *args = options->args ? options->args : "[]";
     switch (push_job_describe(options->class_name, args, input)) {
     case 0:
@@ -236,10 +236,13 @@ static int describe(const struct options *options, struct coro_buf *input)
     case -EILSEQ:
         return fail(COMMAND_EXIT_USAGE, "--class", "expected valid UTF-8");
     case -EINVAL:
-        snprintf(what, sizeof what, "--args: found '%s'",
+        snprintf(what, sizeof what,
+                 "found '%s', expected a JSON array such as "
+                 "'[1, \"a\"]'",
                  setup_quote(args, quoted));
-        return fail(COMMAND_EXIT_USAGE, what,
-                    "expected a JSON array such as '[1, \"a\"]'");
+        return fail(COMMAND_EXIT_USAGE, "--args", what);
+    case -ENOMEM:
+        return fail(COMMAND_EXIT_FAILURE, "can't make the job", "no memory");
     default:
         return fail(COMMAND_EXIT_USAGE, "the job is too long",
                     "raise --max-payload, here and where it is taken");

@@ -25,25 +25,40 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* All of @args is one array: what is behind its end could be more members. */
-static bool is_array(const char *args)
+/* Whether the value @found of the object {"args":…} is an array and all there
+ * is: before its beginning and behind its end could be more members. */
+static bool is_whole_array(const struct coro_buf *object, size_t head_len,
+                           struct scan_range found)
 {
-    size_t len = strlen(args);
-    while (len > 0 && is_blank(args[len - 1]))
-        len--;
+    if (!found.at || *found.at != '[')
+        return false;
+    const char *begin = object->data + head_len;
+    const char *end = object->data + object->len - 1;
+    while (is_blank(*begin))
+        begin++;
+    while (is_blank(end[-1]))
+        end--;
+    return found.at == begin && found.at + found.len == end;
+}
+
+/* Returns 0, -EINVAL or -ENOMEM. */
+static int check_args(const char *args)
+{
+    static const char head[] = "{\"args\":";
     struct coro_buf object;
     coro_buf_init(&object, CORO_BUF_NO_LIMIT);
-    coro_buf_append_string(&object, "{\"args\":");
+    coro_buf_append_string(&object, head);
     coro_buf_append_string(&object, args);
     coro_buf_append_char(&object, '}');
-    struct scan_wanted wanted = {.name = "args"};
-    bool is = !object.failed &&
-              scan_find(object.data, object.len, &wanted, 1) == 0 &&
-              wanted.value.at && *wanted.value.at == '[' &&
-              wanted.value.at + wanted.value.len ==
-                  object.data + strlen("{\"args\":") + len;
+    int status = -ENOMEM;
+    if (!object.failed) {
+        struct scan_wanted found = {.name = "args"};
+        scan_find(object.data, object.len, &found, 1);
+        bool is = is_whole_array(&object, strlen(head), found.value);
+        status = is ? 0 : -EINVAL;
+    }
     coro_buf_release(&object);
-    return is;
+    return status;
 }
 
 int push_job_describe(const char *class_name, const char *args,
@@ -52,14 +67,19 @@ int push_job_describe(const char *class_name, const char *args,
     size_t len = strlen(class_name);
     if (!coro_utf8_is_valid(class_name, len))
         return -EILSEQ;
-    if (!is_array(args))
-        return -EINVAL;
-    coro_buf_append_string(out, "{\"class\":");
-    coro_buf_append_json_string(out, class_name, len);
-    coro_buf_append_string(out, ",\"args\":");
-    coro_buf_append_string(out, args);
-    coro_buf_append_char(out, '}');
-    return out->failed ? -ENOMEM : 0;
+    int status = check_args(args);
+    if (status < 0)
+        return status;
+    struct coro_buf job;
+    coro_buf_init(&job, CORO_BUF_NO_LIMIT);
+    coro_buf_append_string(&job, "{\"class\":");
+    coro_buf_append_json_string(&job, class_name, len);
+    coro_buf_append_string(&job, ",\"args\":");
+    coro_buf_append_string(&job, args);
+    coro_buf_append_char(&job, '}');
+    status = job.failed ? -ENOMEM : coro_buf_append(out, job.data, job.len);
+    coro_buf_release(&job);
+    return status;
 }
 
 /* --- members -------------------------------------------------------------- */

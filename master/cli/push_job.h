@@ -51,7 +51,8 @@ void push_job_release(struct push_job *job);
  * @out.
  *
  * Returns 0, -EILSEQ when @class_name is not valid UTF-8, -EINVAL when @args is
- * no JSON array (nested too deeply is none), or -ENOMEM. Context: any thread.
+ * no JSON array (nested too deeply is none), -EMSGSIZE when @out has no room,
+ * or -ENOMEM. Context: any thread.
  */
 int push_job_describe(const char *class_name, const char *args,
                       struct coro_buf *out);

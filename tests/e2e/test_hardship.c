@@ -29,14 +29,16 @@ static size_t info_number(struct scene *scene, const char *section,
     return number;
 }
 
+/* How many blocking pops there are: one for jobs and, as there is no other
+ * process to do it, one for news of jobs that become due. */
 static bool is_blocked(void *argument)
 {
-    return info_number(argument, "clients", "blocked_clients:") == 1;
+    return info_number(argument, "clients", "blocked_clients:") == 2;
 }
 
 static bool is_not_blocked(void *argument)
 {
-    return info_number(argument, "clients", "blocked_clients:") == 0;
+    return info_number(argument, "clients", "blocked_clients:") < 2;
 }
 
 /* --- standing still ------------------------------------------------------- */
@@ -120,7 +122,8 @@ static void without_blocking_pops_it_asks_now_and_then(void **state)
     size_t took_ms = (size_t)(coro_now_ms() - start_ms);
     /* Two queues twice a second, some more at first: far from a busy loop. */
     assert_in_range(ncalls, 2, 30 + took_ms / 100);
-    assert_int_equal(program_count_lines(&scene->corq, " warn "), 1);
+    /* One for jobs, one for news of those that become due. */
+    assert_in_range(program_count_lines(&scene->corq, " warn "), 1, 2);
     assert_int_equal(program_count_lines(&scene->corq, "works again"), 0);
     assert_int_equal(scene_end(scene), 0);
 }

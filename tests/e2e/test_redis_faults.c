@@ -211,7 +211,7 @@ static bool has_tried_often(void *argument)
     const char *count = strstr(info, "errorstat_READONLY:count=");
     long n = count ? strtol(strchr(count, '=') + 1, NULL, 10) : 0;
     free(info);
-    return n >= 5;
+    return n >= 20;
 }
 
 static void a_replica_is_not_complained_of_with_each_attempt(void **state)
@@ -221,7 +221,8 @@ static void a_replica_is_not_complained_of_with_each_attempt(void **state)
     scene_run(scene, "--concurrency", "2");
     assert_true(wait_until(has_tried_often, scene, PATIENCE_MS));
     assert_true(scene_sees(scene, "READONLY"));
-    assert_in_range(program_count_lines(&scene->corq, "READONLY"), 1, 2);
+    /* Each of those who write says it once: jobs, times, the record. */
+    assert_in_range(program_count_lines(&scene->corq, "READONLY"), 1, 6);
     assert_int_equal(scene_end(scene), 0);
 }
 

@@ -316,6 +316,7 @@ static void random_arguments_are_read_or_refused(void **state)
         "--handler=",
         "--redis=redis://",
         "--wait-redis=",
+        "--retry-delay=exp:",
         "--max-payload",
         "--",
         "a=1,b",
@@ -330,7 +331,7 @@ static void random_arguments_are_read_or_refused(void **state)
         char texts[3][64];
         for (size_t i = 0; i < 3; i++)
             snprintf(texts[i], sizeof(texts[i]), "%s%s%c",
-                     words[rand_r(&seed) % 12], words[rand_r(&seed) % 12],
+                     words[rand_r(&seed) % 13], words[rand_r(&seed) % 13],
                      rand_r(&seed) % 256);
         setenv("CORQ_HANDLER", texts[2], 1);
         if (parse(texts[0], texts[1]) == 0)

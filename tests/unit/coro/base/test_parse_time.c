@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -141,6 +142,27 @@ static void a_cut_date_is_refused(void **state)
     }
 }
 
+/* Anything that is nearly a time is read as one within bounds, or refused. */
+static void random_texts_are_read_or_refused(void **state)
+{
+    (void)state;
+    static const char letters[] = "0123456789012345678901-:TZ.";
+    unsigned seed = 7;
+    for (int round = 0; round < 200000; round++) {
+        char text[] = "2026-11-25T10:00:00.125Z";
+        for (int i = rand_r(&seed) % 4; i > 0; i--)
+            text[(size_t)rand_r(&seed) % (sizeof text - 1)] =
+                letters[(size_t)rand_r(&seed) % (sizeof letters - 1)];
+        text[sizeof text - 1 - (size_t)rand_r(&seed) % 3] = '\0';
+        int status = parse_time(text);
+        if (status == 0)
+            assert_in_range(result, 0, INT64_C(253402300800000000));
+        else
+            assert_true(result == UNTOUCHED &&
+                        (status == -EINVAL || status == -ERANGE));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +174,7 @@ int main(void)
         cmocka_unit_test(what_is_out_of_bounds_is_refused),
         cmocka_unit_test(other_ways_of_writing_are_refused),
         cmocka_unit_test(a_cut_date_is_refused),
+        cmocka_unit_test(random_texts_are_read_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
