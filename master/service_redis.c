@@ -19,10 +19,16 @@ static bool is_reason(const struct trouble *trouble, const char *reason)
  * it, and will tell when it works again: nothing more is to be said here. */
 static bool is_told(const struct service *service, const char *reason)
 {
-    return is_reason(&service->fetch.trouble, reason) ||
-           is_reason(&service->settle.acks.trouble, reason) ||
-           is_reason(&service->settle.moves.trouble, reason) ||
-           is_reason(&service->owner.trouble, reason);
+    const struct trouble *const tellers[] = {
+        &service->fetch.trouble,        &service->settle.acks.trouble,
+        &service->settle.moves.trouble, &service->owner.trouble,
+        &service->lines.trouble,        &service->schedule.trouble,
+
+    };
+    for (size_t i = 0; i < sizeof tellers / sizeof *tellers; i++)
+        if (is_reason(tellers[i], reason))
+            return true;
+    return false;
 }
 
 /* The private Redis has ended by itself: nobody would start it again. */

@@ -60,7 +60,7 @@ static int write_config(const struct redis_server *server)
         return -errno;
     fprintf(file,
             "bind 127.0.0.1\nport %u\nunixsocket %s\ndir %s\n"
-            "daemonize no\nappendonly yes\nsave \"\"\n"
+            "daemonize no\nappendonly yes\nappendfsync no\nsave \"\"\n"
             "logfile %s/log\n%s",
             (unsigned)server->port, server->socket_path, server->dir,
             server->dir, server->config);
