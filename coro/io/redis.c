@@ -215,7 +215,7 @@ int coro_redis_start(struct coro_loop *loop,
                      const struct coro_redis_options *options,
                      struct coro_redis **ret_redis)
 {
-    if (options->address->tls)
+    if (options->address->tls || options->address->sentinels)
         return -EOPNOTSUPP;
     struct coro_redis *redis = calloc(1, sizeof *redis);
     if (!redis)
