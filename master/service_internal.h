@@ -48,11 +48,12 @@ struct service {
     struct coro_future first_contact; /* with Redis: a status */
     struct coro_future stop_asked;
     struct trouble blocking_trouble;
-    char last_reason[200];     /* for which Redis was away, as logged */
-    int64_t drain_deadline_ms; /* until when jobs may run on */
-    bool is_hurried;           /* asked to stop more than once */
-    bool starts_quiet;         /* asked to be quiet while starting */
-    bool was_blocking_up;      /* the second connection, when last told of */
+    char last_reason
+        [CORO_REDIS_REASON_MAX]; /* for which Redis was away, as logged */
+    int64_t drain_deadline_ms;   /* until when jobs may run on */
+    bool is_hurried;             /* asked to stop more than once */
+    bool starts_quiet;           /* asked to be quiet while starting */
+    bool was_blocking_up;        /* the second connection, when last told of */
 };
 
 /** Brings a service that runs to its end, as --shutdown-timeout says. */

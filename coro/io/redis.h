@@ -3,7 +3,8 @@
  *
  * A connection keeps itself up: a task of its own connects, introduces itself
  * (AUTH, SELECT, CLIENT SETNAME), and after a loss tries again with growing,
- * jittered waits. Commands of several coroutines are pipelined by themselves:
+ * jittered waits. Where the address names sentinels, each attempt asks them for
+ * the primary anew, and what is found must say itself that it is one. Commands of several coroutines are pipelined by themselves:
  * what is called in one turn of the loop leaves in one write.
  *
  *     struct coro_redis *redis;
@@ -33,6 +34,9 @@
 #include "coro/io/redis_url.h"
 #include "coro/sched/loop.h"
 
+/* Room for any reason that coro_redis_reason() gives. */
+#define CORO_REDIS_REASON_MAX 500
+
 struct coro_redis;
 struct coro_redis_reply;
 
@@ -53,8 +57,11 @@ struct coro_redis_event {
 struct coro_redis_options {
     const struct coro_redis_address *address; /* must outlive the connection */
     const char *client_name;                  /* no spaces; NULL: none */
-    int64_t connect_timeout_ms; /* for one attempt in all; 0: 5 s */
-    struct coro_redis *after;   /* connect only while this one is up; or NULL */
+    /* For one attempt in all, but for asking sentinels; 0: 5 s. */
+    int64_t connect_timeout_ms;
+    /* Connect only while this one, which must outlive it, is up; when sentinels
+     * have to be asked, to the server that it is connected to. Or NULL. */
+    struct coro_redis *after;
     void (*on_event)(void *argument, const struct coro_redis_event *event);
     void *argument; /* for on_event, which does not suspend */
 };
