@@ -22,6 +22,9 @@ void coro_redis_address_release(struct coro_redis_address *address)
     free(address->host);
     free(address->path);
     free(address->user);
+    free(address->cafile);
+    free(address->cert);
+    free(address->key);
     *address = (struct coro_redis_address){0};
 }
 
@@ -93,6 +96,27 @@ static void put_sentinels(struct writer *writer,
     put(writer, "/%s/%u", address->primary_name, (unsigned)address->db);
 }
 
+static void put_files(struct writer *writer,
+                      const struct coro_redis_address *address)
+{
+    const struct {
+        const char *name, *path;
+    } files[] = {
+        {"cafile", address->cafile},
+        {"cert", address->cert},
+        {"key", address->key},
+    };
+
+    const char *separator = "?";
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (!files[i].path)
+            continue;
+        put(writer, "%s%s=", separator, files[i].name);
+        put_escaped(writer, files[i].path, true);
+        separator = "&";
+    }
+}
+
 const char *coro_redis_address_describe(
     const struct coro_redis_address *address, char *buffer, size_t size)
 {
@@ -109,5 +133,6 @@ const char *coro_redis_address_describe(
     put_user_info(&writer, address);
     put_host(&writer, address->host ? address->host : "", address->port);
     put(&writer, "/%u", (unsigned)address->db);
+    put_files(&writer, address);
     return buffer;
 }

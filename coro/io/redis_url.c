@@ -84,27 +84,65 @@ static int read_db(struct coro_url_reader *reader, struct coro_url_span text)
     return 0;
 }
 
-/* Reads ?db=N, or nothing, up to the end of the URL. */
+/* The path of a file that TLS needs; none is given twice. */
+static int read_file(struct coro_url_reader *reader,
+                     struct coro_url_span encoded, char **ret_path)
+{
+    if (*ret_path || encoded.len == 0)
+        return coro_url_refuse(reader,
+                               "found the same file twice, or an empty path, "
+                               "expected each of cafile=PATH, cert=PATH and "
+                               "key=PATH once at most");
+    return coro_url_decode(reader, encoded, "path of a file", ret_path);
+}
+
+static bool is_named(struct coro_url_span field, const char *name)
+{
+    size_t len = strlen(name);
+    return field.len == len && memcmp(field.at, name, len) == 0;
+}
+
+/* Reads one NAME=VALUE of the query. */
+static int read_field(struct coro_url_reader *reader,
+                      struct coro_url_span field, bool *has_db)
+{
+    struct coro_redis_address *address = &reader->address;
+    struct coro_url_span name = coro_url_take_until(&field, "=");
+    struct coro_url_span value = {field.at + 1, field.len - 1};
+    bool has_value = field.len > 0;
+    if (has_value && is_named(name, "db")) {
+        if (*has_db)
+            return coro_url_refuse(reader, "found two databases, expected one");
+        *has_db = true;
+        return read_db(reader, value);
+    }
+    if (!address->tls)
+        return coro_url_refuse(reader, "found something else after '?', "
+                                       "expected db=N and nothing more");
+    if (has_value && is_named(name, "cafile"))
+        return read_file(reader, value, &address->cafile);
+    if (has_value && is_named(name, "cert"))
+        return read_file(reader, value, &address->cert);
+    if (has_value && is_named(name, "key"))
+        return read_file(reader, value, &address->key);
+    return coro_url_refuse(reader, "found something else after '?', expected "
+                                   "db=N, cafile=PATH, cert=PATH or key=PATH");
+}
+
+/* Reads ?NAME=VALUE&..., or nothing, up to the end of the URL. */
 static int read_query(struct coro_url_reader *reader, bool has_db)
 {
     struct coro_url_span rest = reader->rest;
-    while (rest.len > 0) {
+    int status = 0;
+    while (rest.len > 0 && status == 0) {
         rest.at++;
         rest.len--;
-        struct coro_url_span field = coro_url_take_until(&rest, "&");
-        if (field.len < 3 || memcmp(field.at, "db=", 3) != 0)
-            return coro_url_refuse(reader,
-                                   "found something else after '?', expected "
-                                   "db=N and nothing more");
-        if (has_db)
-            return coro_url_refuse(reader, "found two databases, expected one");
-        has_db = true;
-        int status = read_db(
-            reader, (struct coro_url_span){field.at + 3, field.len - 3});
-        if (status < 0)
-            return status;
+        status = read_field(reader, coro_url_take_until(&rest, "&"), &has_db);
     }
-    return 0;
+    if (status == 0 && !reader->address.cert != !reader->address.key)
+        status = coro_url_refuse(reader, "found only one of cert= and key=, "
+                                         "expected both or none");
+    return status;
 }
 
 /* Takes what stands between the scheme and the path, reads the credentials in

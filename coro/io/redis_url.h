@@ -2,13 +2,15 @@
  * Where a Redis is, as people write it: one URL.
  *
  *     redis://[[user]:password@]host[:port][/db]     TCP, port 6379, db 0
- *     rediss://...                                   the same over TLS
+ *     rediss://...[?cafile=PATH&cert=PATH&key=PATH]  the same over TLS
  *     unix:///path[?db=N]   unix:/path   redis+unix:///path
  *     redis+sentinel://[[user]:password@]host[:port],.../name[/db]
  *
  * The last form gives the sentinels, port 26379, who know where the primary of
  * that name is; user, password and database are the primary's. IPv6 addresses stand in brackets; user, password and path may hold %XX
- * escapes; the database may be given as /N or ?db=N, but not twice. Nothing
+ * escapes; the database may be given as /N or ?db=N, but not twice. The
+ * certificate of a TLS server is checked against cafile, or what the system
+ * trusts; cert and key are ours, where the server wants to see one. Nothing
  * that this module prints ever holds a password.
  *
  *     struct coro_redis_address address;
@@ -50,6 +52,9 @@ struct coro_redis_address {
     char *password;     /* NULL: no AUTH; may be empty beside a user */
     uint32_t db;
     bool tls;
+    char *cafile; /* who may vouch for the server; NULL: the system's list */
+    char *cert;   /* ours, and its key: both or none */
+    char *key;
 };
 
 /**

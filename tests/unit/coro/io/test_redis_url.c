@@ -324,7 +324,7 @@ static void random_urls_are_read_or_refused(void **state)
         "redis://:x@[2001:db8::1]:1?db=4",
         "unix://u:p@/run/a%20b.sock?db=1",
         "redis+sentinel://u:p@a:1,[::1]:2,b/name/3",
-        "rediss://h",
+        "rediss://h?cafile=/a%20b&cert=c&key=d",
     };
     static const char letters[] = ":/@?#[],%&=db0159af.\n\xff";
     unsigned seed = 3;

@@ -55,6 +55,37 @@ static void rediss_means_tls(void **state)
     assert_describes("rediss://h", "rediss://h:6379/0");
 }
 
+static void tls_may_need_files(void **state)
+{
+    (void)state;
+    struct parsed parsed =
+        parse("rediss://h/2?cert=%2Fc&key=/a%20b&cafile=/etc/ssl/ca.pem");
+    assert_int_equal(parsed.status, 0);
+    assert_int_equal(parsed.address.db, 2);
+    assert_string_equal(parsed.address.cafile, "/etc/ssl/ca.pem");
+    assert_string_equal(parsed.address.cert, "/c");
+    assert_string_equal(parsed.address.key, "/a b");
+    assert_string_equal(
+        parsed.described,
+        "rediss://h:6379/2?cafile=/etc/ssl/ca.pem&cert=/c&key=/a%20b");
+    coro_redis_address_release(&parsed.address);
+    assert_null(parsed.address.cafile);
+    assert_describes("rediss://h?db=1&cafile=x", "rediss://h:6379/1?cafile=x");
+}
+
+static void files_for_tls_are_given_once_and_whole(void **state)
+{
+    (void)state;
+    assert_refused("rediss://h?cert=/c", "only one of cert= and key=");
+    assert_refused("rediss://h?key=/k", "only one of cert= and key=");
+    assert_refused("rediss://h?cafile=", "empty path");
+    assert_refused("rediss://h?cafile", "cafile=PATH");
+    assert_refused("rediss://h?cafile=/a&cafile=/b", "the same file twice");
+    assert_refused("rediss://h?cafile=%zz", "in the path of a file");
+    assert_refused("rediss://h?cafiles=/a", "cafile=PATH");
+    assert_refused("redis://h?cafile=/a", "expected db=N and nothing more");
+}
+
 static void sentinels_stand_in_a_list(void **state)
 {
     (void)state;
@@ -132,6 +163,8 @@ int main(void)
         cmocka_unit_test(a_unix_path_is_absolute),
         cmocka_unit_test(a_unix_path_fits_into_a_socket_address),
         cmocka_unit_test(rediss_means_tls),
+        cmocka_unit_test(tls_may_need_files),
+        cmocka_unit_test(files_for_tls_are_given_once_and_whole),
         cmocka_unit_test(sentinels_stand_in_a_list),
         cmocka_unit_test(behind_the_primary_s_name_a_database_may_be),
         cmocka_unit_test(the_primary_s_name_is_needed),
