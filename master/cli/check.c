@@ -2,6 +2,7 @@
  * corq check: what would run, and whether it could.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -115,6 +116,8 @@ static int run(const struct options *options, int argc, char **argv)
         return code;
     print_options(options);
     fflush(stdout);
+    /* A server that hangs up is an answer, and no reason to die silently. */
+    signal(SIGPIPE, SIG_IGN);
     struct registry *registry;
     code = setup_registry(options, &registry);
     if (code != COMMAND_EXIT_OK)

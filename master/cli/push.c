@@ -2,6 +2,7 @@
  * corq push: one job into a queue.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,6 +140,8 @@ static int run(const struct options *options, int argc, char **argv)
     int code = check_arguments(argc, argv);
     if (code != COMMAND_EXIT_OK)
         return code;
+    /* A server that hangs up is an answer, and no reason to die silently. */
+    signal(SIGPIPE, SIG_IGN);
     size_t most = (size_t)options->max_payload_bytes;
     struct push push = {.options = options, .queue = argv[0]};
     struct coro_buf input;
