@@ -368,7 +368,7 @@ static int service_main(void *argument)
         status = connect_redis(service);
     if (status == -EOPNOTSUPP)
         fail(service, SERVICE_END_REFUSED, "rediss:// can't be used",
-             "TLS to Redis is not supported in this build");
+             coro_redis_tls_missing());
     else if (status < 0)
         fail_by(service, "can't start", status);
     else

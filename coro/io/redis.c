@@ -10,6 +10,7 @@
 #include "coro/base/random.h"
 #include "coro/io/redis_internal.h"
 #include "coro/io/redis_sentinel.h"
+#include "coro/io/redis_tls.h"
 #include "coro/sched/schedule.h"
 
 #define CONNECT_TIMEOUT_MS 5000
@@ -133,8 +134,11 @@ static int connect_once(struct coro_redis *redis)
     int64_t deadline_ms =
         coro_after(timeout_ms ? timeout_ms : CONNECT_TIMEOUT_MS);
     status = coro_redis_dial(redis, &redis->place, deadline_ms);
+    if (status == 0 && redis->options.address->tls)
+        status = coro_redis_tls_begin(redis);
     if (status == 0)
         status = coro_redis_say_hello(redis, deadline_ms);
+    status = coro_redis_tls_settle(redis, status);
     if (status < 0) {
         coro_redis_link_close(redis);
         coro_redis_doubt_sentinel(redis);
@@ -226,7 +230,7 @@ int coro_redis_start(struct coro_loop *loop,
                      const struct coro_redis_options *options,
                      struct coro_redis **ret_redis)
 {
-    if (options->address->tls)
+    if (options->address->tls && coro_redis_tls_missing())
         return -EOPNOTSUPP;
     struct coro_redis *redis = calloc(1, sizeof *redis);
     if (!redis)
@@ -244,10 +248,12 @@ int coro_redis_start(struct coro_loop *loop,
         if (!redis->client_name)
             status = -ENOMEM;
     }
+    const struct coro_spawn_options task = {
+        .name = "redis",
+        .large_stack = options->address->tls,
+    };
     if (status == 0)
-        status = coro_spawn(loop, keep_up, redis,
-                            &(struct coro_spawn_options){.name = "redis"},
-                            &redis->keeper);
+        status = coro_spawn(loop, keep_up, redis, &task, &redis->keeper);
     if (status < 0) {
         redis_free(redis);
         return status;

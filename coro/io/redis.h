@@ -69,12 +69,19 @@ struct coro_redis_options {
 /**
  * Makes a connection and starts the task that keeps it up.
  *
- * Returns 0, -ENOMEM, or -EOPNOTSUPP for an address that asks for TLS.
+ * Returns 0, -ENOMEM, or -EOPNOTSUPP for an address that asks for TLS where
+ * coro_redis_tls_missing().
  * Ownership: coro_redis_stop(). Context: loop thread; does not suspend.
  */
 int coro_redis_start(struct coro_loop *loop,
                      const struct coro_redis_options *options,
                      struct coro_redis **ret_redis);
+
+/**
+ * Why this build can't do TLS, and what would help; NULL when it can.
+ * Context: any thread.
+ */
+const char *coro_redis_tls_missing(void);
 
 /**
  * Closes and frees @redis; commands that wait get -ECONNRESET. NULL is allowed.

@@ -1,8 +1,9 @@
 /*
  * Inside of the Redis connection: redis.c keeps it up, redis_sentinel.c finds
- * the server, redis_dial.c gets from its name to a connection, redis_hello.c
- * introduces us, redis_link.c holds the hiredis context and what may be done
- * with it when, redis_reply.c reads replies. Internal to these files.
+ * the server, redis_dial.c gets from its name to a connection, redis_tls.c
+ * encrypts that, redis_hello.c introduces us, redis_link.c holds the hiredis
+ * context and what may be done with it when, redis_reply.c reads replies.
+ * Internal to these files.
  *
  *     redis.c ─┬─▶ redis_sentinel.c ──▶ redis_dial.c ─┬─▶ redis_link.c ─▶ hiredis
  *              ├─▶ redis_dial.c                       │
@@ -54,6 +55,7 @@ struct coro_redis {
     struct coro_redis_place place; /* of the server, as of the last attempt */
     size_t first_sentinel;         /* to be asked */
     redisAsyncContext *context;    /* NULL: not connected */
+    struct ssl_st *tls;            /* OpenSSL's, while TLS begins; or NULL */
     struct coro_future connected;
     int64_t client_id;
     uint64_t generation;

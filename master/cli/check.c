@@ -95,11 +95,11 @@ static int try_redis(void *argument)
                                      .argument = check},
         &redis);
     if (status < 0) {
-        printf("error              %s\n",
-               status == -EOPNOTSUPP
-                   ? "rediss:// can't be used: TLS to Redis is not supported "
-                     "in this build"
-                   : strerror(-status));
+        if (status == -EOPNOTSUPP)
+            printf("error              rediss:// can't be used: %s\n",
+                   coro_redis_tls_missing());
+        else
+            printf("error              %s\n", strerror(-status));
         return COMMAND_EXIT_CONFIGURATION;
     }
     coro_future_wait(&check->first_try, coro_after(CONNECT_MS));

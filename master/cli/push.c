@@ -109,6 +109,9 @@ static int connect_and_push(void *argument)
                                      .on_event = on_event,
                                      .argument = push},
         &redis);
+    if (status == -EOPNOTSUPP)
+        return fail(COMMAND_EXIT_CONFIGURATION, "rediss:// can't be used",
+                    coro_redis_tls_missing());
     if (status < 0)
         return fail(COMMAND_EXIT_FAILURE, "can't start", strerror(-status));
     coro_future_wait(&push->contact, coro_after(wait_ms));
