@@ -42,8 +42,8 @@ static const struct option_spec specs[] = {
         .commands = ALL,
         FIELD(redis),
         .help = "where Redis is: redis://[[user]:password@]host[:port][/db], "
-                "unix:///path[?db=N], or the primary that "
-                "redis+sentinel://host[:port],.../name[/db] finds",
+                "rediss://... for TLS, unix:///path[?db=N], or the primary "
+                "that redis+sentinel://host[:port],.../name[/db] finds",
     },
     {
         .name = "queue",
