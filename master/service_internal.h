@@ -30,7 +30,8 @@ struct service {
     enum service_phase phase;
     struct service_result result;
     char identity[IDENTITY_MAX];
-    char url[300]; /* of Redis, for people */
+    char url[300];     /* of Redis, for people */
+    char primary[300]; /* that sentinels have named, as logged */
 
     struct coro_loop *loop;
     struct coro_group tasks;
@@ -48,12 +49,12 @@ struct service {
     struct coro_future first_contact; /* with Redis: a status */
     struct coro_future stop_asked;
     struct trouble blocking_trouble;
-    char last_reason
-        [CORO_REDIS_REASON_MAX]; /* for which Redis was away, as logged */
-    int64_t drain_deadline_ms;   /* until when jobs may run on */
-    bool is_hurried;             /* asked to stop more than once */
-    bool starts_quiet;           /* asked to be quiet while starting */
-    bool was_blocking_up;        /* the second connection, when last told of */
+    /* For which Redis was away, as logged. */
+    char last_reason[CORO_REDIS_REASON_MAX];
+    int64_t drain_deadline_ms; /* until when jobs may run on */
+    bool is_hurried;           /* asked to stop more than once */
+    bool starts_quiet;         /* asked to be quiet while starting */
+    bool was_blocking_up;      /* the second connection, when last told of */
 };
 
 /** Brings a service that runs to its end, as --shutdown-timeout says. */

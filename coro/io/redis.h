@@ -110,6 +110,16 @@ uint64_t coro_redis_generation(const struct coro_redis *redis);
 const char *coro_redis_reason(const struct coro_redis *redis);
 
 /**
+ * Writes where the present connection goes, or the last attempt went, into
+ * @buffer, as host:port; where sentinels name the server, that is what they
+ * have named. Empty before the first attempt, and for a unix socket.
+ *
+ * Returns @buffer. Loop thread; does not suspend.
+ */
+const char *coro_redis_describe_server(const struct coro_redis *redis,
+                                       char *buffer, size_t size);
+
+/**
  * Gives the present connection up, as if it had been lost because of @reason.
  * Nothing happens when there is none. Loop thread; does not suspend.
  */

@@ -179,6 +179,17 @@ bool coro_redis_place_is(const struct coro_redis *redis,
            strcmp(redis->place.host, place->host) == 0;
 }
 
+const char *coro_redis_describe_server(const struct coro_redis *redis,
+                                       char *buffer, size_t size)
+{
+    const struct coro_redis_place *place = &redis->place;
+    if (place->host[0])
+        describe(place->host, place->port, buffer, size);
+    else
+        snprintf(buffer, size, "%s", "");
+    return buffer;
+}
+
 void coro_redis_doubt_sentinel(struct coro_redis *redis)
 {
     const struct coro_redis_address *address = redis->options.address;
@@ -186,7 +197,7 @@ void coro_redis_doubt_sentinel(struct coro_redis *redis)
         return;
     redis->first_sentinel = (redis->first_sentinel + 1) % address->nsentinels;
     char place[CORO_REDIS_PLACE_MAX], why[CORO_REDIS_REASON_MAX];
-    describe(redis->place.host, redis->place.port, place, sizeof place);
+    coro_redis_describe_server(redis, place, sizeof place);
     snprintf(why, sizeof why, "%s: %.*s", place,
              (int)(sizeof why - sizeof place - 3), redis->reason);
     coro_redis_set_reason(redis, why);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,12 +43,23 @@ static bool sees(struct watched *watched, const char *text)
     return program_wait_for_line(&watched->corq, text, PATIENCE_MS);
 }
 
+/* Waits until the log names @server as the primary. */
+static bool sees_primary(struct watched *watched,
+                         const struct redis_server *server)
+{
+    char text[200];
+    snprintf(text, sizeof text, "connected to %s/0, primary 127.0.0.1:%u",
+             watched->set.url, (unsigned)server->port);
+    return sees(watched, text);
+}
+
 static void start(struct watched *watched)
 {
     program_start(&watched->corq,
                   PROGRAM_ARGS("run", "--redis", watched->set.url, "--delivery",
                                "at-most-once"));
     assert_true(sees(watched, "ready: "));
+    assert_true(sees_primary(watched, &watched->set.servers[0]));
 }
 
 static void end(struct watched *watched)
@@ -67,6 +79,7 @@ static void jobs_run_before_and_after_a_failover(void **state)
     redis_do(&watched->set.servers[1], "LPUSH queue 0.03 0.04");
     assert_true(sees(watched, "Done 0.03 "));
     assert_true(sees(watched, "Done 0.04 "));
+    assert_true(sees_primary(watched, &watched->set.servers[1]));
     end(watched);
 }
 
