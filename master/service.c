@@ -170,8 +170,7 @@ static bool look_at_server(struct service *service)
              "give the address of a server that is not part of a cluster");
         return false;
     }
-    log_line(LOG_LEVEL_INFO, "redis", NULL, 0, "connected to %s%s%s",
-             service->url, probe.version[0] ? ", " : "", probe.version);
+    service_tell_connected(service, probe.version);
     probe_warn(&probe);
     return true;
 }
@@ -219,7 +218,7 @@ static int service_main(void *argument)
         status = service_connect(service);
     if (status == -EOPNOTSUPP)
         fail(service, SERVICE_END_REFUSED, "rediss:// can't be used",
-             "TLS to Redis is not supported in this build");
+             coro_redis_tls_missing());
     else if (status < 0)
         fail_by(service, "can't start", status);
     else

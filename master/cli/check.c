@@ -2,6 +2,7 @@
  * corq check: what would run, and whether it could.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -94,11 +95,11 @@ static int try_redis(void *argument)
                                      .argument = check},
         &redis);
     if (status < 0) {
-        printf("error              %s\n",
-               status == -EOPNOTSUPP
-                   ? "rediss:// can't be used: TLS to Redis is not supported "
-                     "in this build"
-                   : strerror(-status));
+        if (status == -EOPNOTSUPP)
+            printf("error              rediss:// can't be used: %s\n",
+                   coro_redis_tls_missing());
+        else
+            printf("error              %s\n", strerror(-status));
         return COMMAND_EXIT_CONFIGURATION;
     }
     coro_future_wait(&check->first_try, coro_after(CONNECT_MS));
@@ -115,6 +116,8 @@ static int run(const struct options *options, int argc, char **argv)
         return code;
     print_options(options);
     fflush(stdout);
+    /* A server that hangs up is an answer, and no reason to die silently. */
+    signal(SIGPIPE, SIG_IGN);
     struct registry *registry;
     code = setup_registry(options, &registry);
     if (code != COMMAND_EXIT_OK)
