@@ -283,6 +283,8 @@ static const struct config_kind *const kinds[] = {
     [OPTION_KIND_SIZE] = &kind_size,
     [OPTION_KIND_SWITCH] = &kind_switch,
     [OPTION_KIND_RETRY_DELAY] = &config_kind_retry_delay,
+    [OPTION_KIND_TEXT] = &config_kind_text,
+    [OPTION_KIND_TIME] = &config_kind_time,
 };
 
 int config_set(struct options *options, const struct option_spec *spec,

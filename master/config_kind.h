@@ -21,6 +21,8 @@ struct config_kind {
 extern const struct config_kind config_kind_queues;
 extern const struct config_kind config_kind_handlers;
 extern const struct config_kind config_kind_retry_delay;
+extern const struct config_kind config_kind_text;
+extern const struct config_kind config_kind_time;
 
 /** Adds a duration in the largest unit that leaves no rest. */
 void config_put_duration(struct config_writer *writer, uint64_t ms);

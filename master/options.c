@@ -50,6 +50,8 @@ static int apply_defaults(struct options *options, struct options_error *error)
 {
     for (size_t i = 0; i < options_count(); i++) {
         const struct option_spec *spec = options_spec(i);
+        if (!spec->fallback)
+            continue;
         struct config_text text = {spec->name, spec->fallback};
         int status = assign(options, i, OPTION_SOURCE_DEFAULT, text, error);
         if (status < 0)
@@ -99,8 +101,10 @@ static int apply_environment(struct options *options, enum command_flag command,
 {
     for (size_t i = 0; i < options_count(); i++) {
         const struct option_spec *spec = options_spec(i);
+        if (!(spec->commands & command) || !spec->environment)
+            continue;
         const char *value = getenv(spec->environment);
-        if (!(spec->commands & command) || !value || !*value)
+        if (!value || !*value)
             continue;
         struct config_text text = {spec->environment, value};
         int status =
@@ -316,4 +320,14 @@ const char *options_source(const struct options *options, size_t index)
     };
     ensure(index < options_count());
     return names[options->sources[index]];
+}
+
+bool options_is_on_command_line(const struct options *options,
+                                const void *field)
+{
+    size_t offset = (size_t)((const char *)field - (const char *)options);
+    for (size_t i = 0; i < options_count(); i++)
+        if (options_spec(i)->offset == offset)
+            return options->sources[i] == OPTION_SOURCE_COMMAND_LINE;
+    return false;
 }

@@ -58,6 +58,8 @@ enum option_kind {
     OPTION_KIND_SIZE,        /* uint64_t, bytes */
     OPTION_KIND_SWITCH,      /* struct options_switch */
     OPTION_KIND_RETRY_DELAY, /* struct options_retry_delay */
+    OPTION_KIND_TEXT,        /* char *, NULL when not given */
+    OPTION_KIND_TIME,        /* int64_t, microseconds since 1970 */
 };
 
 enum options_delivery {
@@ -133,6 +135,12 @@ struct options {
     enum options_log_format log_format;
     struct options_switch embedded_redis; /* text: the directory */
 
+    /* Of one job; see options_is_on_command_line(). */
+    char *class_name;
+    char *args;
+    int64_t in_ms;
+    int64_t at_us;
+
     /* The arguments that are no options; the texts are the caller's argv. */
     char **arguments; /* ends in a NULL */
     int narguments;
@@ -144,12 +152,12 @@ struct option_spec {
     const char *name; /* without its dashes */
     enum option_kind kind;
     const char *placeholder;  /* how the help calls the value */
-    const char *fallback;     /* the default, as one would type it */
+    const char *fallback;     /* the default, as one would type it; or NULL */
     uint64_t min, max;        /* for numbers, milliseconds and bytes */
     const char *const *words; /* of an enum, in its order, up to a NULL */
-    const char *environment;
-    unsigned commands; /* which take it: enum command_flag bits */
-    size_t offset;     /* of the field in struct options */
+    const char *environment;  /* NULL: only on the command line */
+    unsigned commands;        /* which take it: enum command_flag bits */
+    size_t offset;            /* of the field in struct options */
     const char *help;
 };
 
@@ -196,5 +204,12 @@ const char *options_describe(const struct options *options, size_t index,
 
 /** Where the value of option @index came from, in words. */
 const char *options_source(const struct options *options, size_t index);
+
+/**
+ * True when the option that fills @field, which is a member of @options, was on
+ * the command line.
+ */
+bool options_is_on_command_line(const struct options *options,
+                                const void *field);
 
 #endif

@@ -9,6 +9,7 @@
 
 #define RUN    (COMMAND_FLAG_RUN | COMMAND_FLAG_CHECK)
 #define ALL    (COMMAND_FLAG_RUN | COMMAND_FLAG_PUSH | COMMAND_FLAG_CHECK)
+#define PUSH   COMMAND_FLAG_PUSH
 #define DAY_MS (INT64_C(24) * 60 * 60 * 1000)
 
 #define FIELD(name) .offset = offsetof(struct options, name)
@@ -104,10 +105,11 @@ static const struct option_spec specs[] = {
         .fallback = "25",
         .max = 1000,
         .environment = "CORQ_RETRY",
-        .commands = RUN | COMMAND_FLAG_PUSH,
+        .commands = RUN | PUSH,
         FIELD(retry),
-        .help = "how often a failed job is tried again, 0 to 1000; a job may "
-                "carry a number of its own",
+        .help = "how often a failed job is tried again, 0 to 1000; on the "
+                "command line of 'corq push' it is kept in the job, and goes "
+                "before what 'corq run' was told",
     },
     {
         .name = "retry-delay",
@@ -201,6 +203,40 @@ static const struct option_spec specs[] = {
         FIELD(embedded_redis),
         .help = "start a private redis-server, with its data in DIR, when "
                 "none answers at the URL, and stop it at the end",
+    },
+    {
+        .name = "class",
+        .kind = OPTION_KIND_TEXT,
+        .placeholder = "NAME",
+        .commands = PUSH,
+        FIELD(class_name),
+        .help = "push a job of this class, with --args, instead of a payload",
+    },
+    {
+        .name = "args",
+        .kind = OPTION_KIND_TEXT,
+        .placeholder = "JSON",
+        .commands = PUSH,
+        FIELD(args),
+        .help = "its arguments: a JSON array; [] when not given",
+    },
+    {
+        .name = "in",
+        .kind = OPTION_KIND_DURATION,
+        .placeholder = "TIME",
+        .max = (uint64_t)(36500 * DAY_MS),
+        .commands = PUSH,
+        FIELD(in_ms),
+        .help = "start the job so much later",
+    },
+    {
+        .name = "at",
+        .kind = OPTION_KIND_TIME,
+        .placeholder = "WHEN",
+        .commands = PUSH,
+        FIELD(at_us),
+        .help = "start the job then: seconds since 1970, or a time in UTC such "
+                "as 2026-11-25T10:00:00Z",
     },
 };
 

@@ -13,7 +13,9 @@
 #include "master/queue/fetch.h"
 #include "master/queue/lines.h"
 #include "master/queue/owner.h"
+#include "master/queue/schedule.h"
 #include "master/queue/settle.h"
+#include "master/queue/sweep.h"
 #include "master/service.h"
 
 enum service_phase {
@@ -47,11 +49,15 @@ struct service {
     struct settle settle;
     struct dispatch dispatch;
     struct fetch fetch;
+    struct schedule schedule;
+    struct sweep sweep; /* at-least-once */
     bool has_owner;
     bool has_lines;
     bool has_settle;
     bool has_dispatch;
     bool has_fetch;
+    bool has_schedule;
+    bool has_sweep;
 
     struct coro_future first_contact; /* with Redis: a status */
     struct coro_future stop_asked;

@@ -176,6 +176,8 @@ static void settle_the_rest(struct service *service)
 /* What Redis has under our name goes back, and the name is given up. */
 static void leave(struct service *service)
 {
+    if (service->has_schedule)
+        schedule_stop(&service->schedule, coro_after(LEAVE_MS));
     if (!service->has_owner)
         return;
     bool is_clean = !lines_are_busy(&service->lines);

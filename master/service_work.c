@@ -151,10 +151,34 @@ static int start_fetch(struct service *service)
     return fetch_start(&service->fetch, &service->tasks);
 }
 
+/* What is done for the whole fleet, by one process at a time. */
+static int start_common(struct service *service)
+{
+    service->has_schedule = true;
+    int status = schedule_start(&service->schedule,
+                                &(struct schedule_options){
+                                    .group = &service->tasks,
+                                    .redis = service->commands,
+                                    .address = &service->options->redis,
+                                    .client_name = service->identity,
+                                    .process = service->identity,
+                                });
+    if (status < 0 || !service_is_at_least_once(service))
+        return status;
+    service->has_sweep = true;
+    return sweep_start(&service->sweep, &(struct sweep_options){
+                                            .group = &service->tasks,
+                                            .redis = service->commands,
+                                            .owner = &service->owner,
+                                            .schedule = &service->schedule,
+                                        });
+}
+
 int service_start_work(struct service *service)
 {
     static int (*const steps[])(struct service *) = {
-        make_queues, start_hold, start_settle, start_dispatch, start_fetch,
+        make_queues,    start_hold,  start_settle,
+        start_dispatch, start_fetch, start_common,
     };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         int status = steps[i](service);
@@ -178,6 +202,8 @@ void service_release_work(struct service *service)
 {
     if (service->has_fetch)
         fetch_release(&service->fetch);
+    if (service->has_sweep)
+        sweep_release(&service->sweep);
     if (service->has_settle)
         settle_release(&service->settle);
     if (service->has_owner)

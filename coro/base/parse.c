@@ -219,3 +219,111 @@ int coro_parse_size(const char *text, size_t len, uint64_t min, uint64_t max,
     *ret_size_bytes = size_bytes;
     return 0;
 }
+
+/* --- points in time ------------------------------------------------------- */
+
+#define US_PER_S INT64_C(1000000)
+
+/* Where the year 10000 begins, in seconds. */
+#define SECONDS_END UINT64_C(253402300800)
+
+/* The parts of a date and time, in their order. */
+enum { YEAR, MONTH, DAY, HOUR, MINUTE, SECOND, NPARTS };
+
+static bool take_byte(struct span *rest, char byte)
+{
+    if (rest->len == 0 || *rest->at != byte)
+        return false;
+    rest->at++;
+    rest->len--;
+    return true;
+}
+
+/* Reads YYYY-MM-DDTHH:MM:SS and leaves what follows it in @rest. */
+static int take_parts(struct span *rest, uint64_t parts[NPARTS])
+{
+    static const struct {
+        size_t ndigits;
+        uint64_t min, max;
+        char before;
+    } rules[NPARTS] = {
+        [YEAR] = {4, 1970, 9999, '\0'}, [MONTH] = {2, 1, 12, '-'},
+        [DAY] = {2, 1, 31, '-'},        [HOUR] = {2, 0, 23, 'T'},
+        [MINUTE] = {2, 0, 59, ':'},     [SECOND] = {2, 0, 59, ':'},
+    };
+
+    bool in_range = true;
+    for (size_t i = 0; i < NPARTS; i++) {
+        if (rules[i].before && !take_byte(rest, rules[i].before))
+            return -EINVAL;
+        struct span digits = take_digits(rest);
+        if (digits.len != rules[i].ndigits)
+            return -EINVAL;
+        digits_value(digits, &parts[i]);
+        in_range =
+            in_range && parts[i] >= rules[i].min && parts[i] <= rules[i].max;
+    }
+    return in_range ? 0 : -ERANGE;
+}
+
+static bool is_leap(uint64_t year)
+{
+    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+}
+
+/* Days since 1970; -1 when the month has no such day. */
+static int64_t days_since_1970(uint64_t year, uint64_t month, uint64_t day)
+{
+    static const unsigned lengths[] = {31, 28, 31, 30, 31, 30,
+                                       31, 31, 30, 31, 30, 31};
+    if (day > lengths[month - 1] + (month == 2 && is_leap(year)))
+        return -1;
+    uint64_t days = (year - 1970) * 365 + day - 1;
+    for (uint64_t y = 1970; y < year; y++)
+        days += is_leap(y);
+    for (uint64_t m = 1; m < month; m++)
+        days += lengths[m - 1] + (m == 2 && is_leap(year));
+    return (int64_t)days;
+}
+
+static int parse_date_us(const char *text, size_t len, int64_t *ret_us)
+{
+    struct span rest = {text, len};
+    uint64_t parts[NPARTS];
+    int status = take_parts(&rest, parts);
+    if (status == -EINVAL)
+        return status;
+    struct span fraction = {rest.at, 0};
+    if (take_byte(&rest, '.')) {
+        fraction = take_digits(&rest);
+        if (fraction.len == 0)
+            return -EINVAL;
+    }
+    if (!take_byte(&rest, 'Z') || rest.len > 0)
+        return -EINVAL;
+    if (status < 0)
+        return status;
+    int64_t days = days_since_1970(parts[YEAR], parts[MONTH], parts[DAY]);
+    if (days < 0)
+        return -ERANGE;
+    int64_t seconds = days * 86400 + (int64_t)parts[HOUR] * 3600 +
+                      (int64_t)parts[MINUTE] * 60 + (int64_t)parts[SECOND];
+    *ret_us = seconds * US_PER_S +
+              (int64_t)fraction_times(fraction, (uint64_t)US_PER_S);
+    return 0;
+}
+
+int coro_parse_time_us(const char *text, size_t len, int64_t *ret_us)
+{
+    struct decimal number;
+    int status = decimal_split(text, len, &number);
+    if (status < 0 || number.unit.len > 0)
+        return parse_date_us(text, len, ret_us);
+    uint64_t seconds;
+    status = digits_value(number.whole, &seconds);
+    if (status < 0 || seconds >= SECONDS_END)
+        return -ERANGE;
+    *ret_us = (int64_t)seconds * US_PER_S +
+              (int64_t)fraction_times(number.fraction, (uint64_t)US_PER_S);
+    return 0;
+}

@@ -1,5 +1,5 @@
 /*
- * Strict reading of numbers, durations and sizes that people typed.
+ * Strict reading of numbers, durations, times and sizes that people typed.
  *
  * Every function takes a text with its length (it need not end in a NUL),
  * reads all of it or refuses it, and knows neither locale nor sign, blank,
@@ -45,6 +45,17 @@ int coro_parse_duration_ms(const char *text, size_t len, int64_t *ret_ms);
  * Returns 0, -EINVAL or -ERANGE. Context: any thread.
  */
 int coro_parse_seconds(const char *text, size_t len, double *ret_seconds);
+
+/**
+ * Reads a point in time, from 1970 to the end of the year 9999: seconds since
+ * 1970 as a plain decimal number, or a date and time of ISO 8601 in UTC, such
+ * as 2026-11-25T10:00:00Z, the seconds with or without a fraction. What does
+ * not make a whole microsecond is rounded up. Leap seconds are refused, as
+ * there are none in seconds since 1970.
+ *
+ * Returns 0, -EINVAL or -ERANGE. Context: any thread.
+ */
+int coro_parse_time_us(const char *text, size_t len, int64_t *ret_us);
 
 /**
  * Reads a size in bytes from @min to @max: a whole number, or one with a unit

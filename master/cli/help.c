@@ -42,7 +42,10 @@ static const struct {
      "--queue b=1\n"},
     {COMMAND_FLAG_PUSH, "Examples:\n"
                         "  corq push queue 5\n"
-                        "  corq push queue - < payload\n"},
+                        "  corq push queue - < payload\n"
+                        "  corq push queue 5 --in 10m\n"
+                        "  corq push queue:mail --class Welcome --args '[7]' "
+                        "--retry 3\n"},
     {COMMAND_FLAG_CHECK, "Examples:\n"
                          "  corq check --queue a=5 --queue b=1\n"
                          "  CORQ_CONCURRENCY=1000 corq check\n"},
@@ -90,9 +93,11 @@ static void print_option(FILE *out, const struct option_spec *spec)
              is_optional ? "]" : "");
     print_head(out, text);
     size_t at = print_wrapped(out, spec->help, COLUMN);
-    snprintf(text, sizeof(text), "(default: %s; %s)", spec->fallback,
-             spec->environment);
-    print_wrapped(out, text, at);
+    if (spec->fallback) {
+        snprintf(text, sizeof(text), "(default: %s; %s)", spec->fallback,
+                 spec->environment);
+        print_wrapped(out, text, at);
+    }
     fputc('\n', out);
 }
 

@@ -11,9 +11,14 @@ struct script {
     const char *text;
 };
 
-/* at-most-once: what is settled was taken out of Redis before */
+extern const struct script script_add_due;
+extern const struct script script_bury;
 extern const struct script script_dead;
+extern const struct script script_due;
 extern const struct script script_give_back;
+extern const struct script script_move;
+extern const struct script script_put_off;
+extern const struct script script_resign;
 
 /* at-least-once: what is in flight stays in Redis until it is settled */
 extern const struct script script_lease;

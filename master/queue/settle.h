@@ -32,6 +32,8 @@ struct settle;
 struct settle_batch;
 struct settle_mode;
 
+#define SETTLE_DEAD_KEY "corq:dead"
+
 /* How many entries the dead set keeps, and for how long; and how long each is
  * kept however many there are. */
 #define SETTLE_DEAD_MOST    10000

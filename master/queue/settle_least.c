@@ -9,10 +9,9 @@
 #include <stdlib.h>
 
 #include "coro/base/clock.h"
+#include "master/queue/schedule.h"
 #include "master/queue/settle_batch.h"
 #include "worker/log.h"
-
-#define WAKE_KEY "corq:wake"
 
 static struct owner_queue *owned(struct settle_lane *lane,
                                  const struct job *job)
@@ -186,8 +185,8 @@ static void start_retire(struct settle_lane *lane, const struct job *first,
     settle_use_script(batch, &script_retire, 4);
     settle_add_word(batch, queue->inflight.bytes, queue->inflight.len);
     settle_add_string(batch, are_shared ? "retry" : "corq:retry");
-    settle_add_string(batch, are_shared ? "dead" : "corq:dead");
-    settle_add_string(batch, WAKE_KEY);
+    settle_add_string(batch, are_shared ? "dead" : SETTLE_DEAD_KEY);
+    settle_add_string(batch, SCHEDULE_WAKE_KEY);
     settle_add_dead_limits(batch, now_us);
 }
 

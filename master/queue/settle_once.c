@@ -9,17 +9,16 @@
 #include "master/queue/settle_batch.h"
 #include "worker/log.h"
 
-#define DEAD_KEY "corq:dead"
-#define MARK_MS  "86400000"
+#define MARK_MS "86400000"
 
 static int gather_dead(struct settle_lane *lane)
 {
     struct settle_batch *batch = lane->batch;
     int64_t now_us = coro_wall_us();
     batch->list = SETTLE_LIST_FAILED;
-    batch->target = DEAD_KEY;
+    batch->target = SETTLE_DEAD_KEY;
     settle_use_script(batch, &script_dead, 1);
-    settle_add_string(batch, DEAD_KEY);
+    settle_add_string(batch, SETTLE_DEAD_KEY);
     settle_add_dead_limits(batch, now_us);
     list_foreach_safe (link, &lane->failed) {
         struct job *job = settle_job_of(link);
@@ -86,7 +85,7 @@ static void tell_dead(const struct job *job)
     /* Interrupted ones may be very many at once, and are told of in one line. */
     bool is_expected = job->outcome == JOB_OUTCOME_INTERRUPTED;
     log_line(is_expected ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, NULL, fields, 4,
-             "job set aside in " DEAD_KEY ": %s",
+             "job set aside in " SETTLE_DEAD_KEY ": %s",
              job->error_message ? job->error_message : "");
 }
 
@@ -105,7 +104,7 @@ static void note(struct settle_lane *lane, const struct coro_redis_reply *reply)
 {
     bool is_dead = lane->batch->list == SETTLE_LIST_FAILED;
     if (is_dead)
-        settle_tell_removed(DEAD_KEY, coro_redis_reply_integer(reply));
+        settle_tell_removed(SETTLE_DEAD_KEY, coro_redis_reply_integer(reply));
     list_foreach (link, &lane->batch->jobs) {
         if (is_dead)
             tell_dead(settle_job_of(link));

@@ -25,9 +25,9 @@ for i = 4, #ARGV, 4 do
     if where == 'retry' then
       redis.call('ZADD', KEYS[2], score, record)
       if redis.call('ZRANK', KEYS[2], record) == 0 then
-        redis.call('LPUSH', KEYS[4], '1')
-        redis.call('LTRIM', KEYS[4], 0, 0)
-        redis.call('PEXPIRE', KEYS[4], 60000)
+        redis.pcall('LPUSH', KEYS[4], '1')
+        redis.pcall('LTRIM', KEYS[4], 0, 0)
+        redis.pcall('PEXPIRE', KEYS[4], 60000)
       end
     elseif where == 'dead' then
       redis.call('ZADD', KEYS[3], score, record)

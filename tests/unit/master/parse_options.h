@@ -92,7 +92,8 @@ static inline int clear_environment(void **state)
 {
     (void)state;
     for (size_t i = 0; i < options_count(); i++)
-        unsetenv(options_spec(i)->environment);
+        if (options_spec(i)->environment)
+            unsetenv(options_spec(i)->environment);
     return 0;
 }
 

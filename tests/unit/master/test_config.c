@@ -172,6 +172,49 @@ static void a_bad_retry_delay_is_refused(void **state)
     }
 }
 
+static int parse_push(const char *argument)
+{
+    return parse_for(COMMAND_FLAG_PUSH, ARGUMENTS(argument));
+}
+
+static void a_time_is_read(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_push("--at=2026-11-25T10:00:00Z"), 0);
+    assert_int_equal(parsed.options.at_us, INT64_C(1795600800000000));
+    assert_string_equal(described("at"), "1795600800.000000");
+    assert_int_equal(parse_push("--at=0.5"), 0);
+    assert_int_equal(parsed.options.at_us, 500000);
+}
+
+static void a_bad_time_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_push("--at=tomorrow"), -EINVAL);
+    assert_string_equal(parsed.error.message,
+                        "--at: found 'tomorrow', expected seconds since 1970, "
+                        "or a time in UTC such as 2026-11-25T10:00:00Z, before "
+                        "the year 10000");
+    assert_int_equal(parse_push("--at=1795600800000"), -EINVAL);
+    assert_int_equal(parse_push("--at="), -EINVAL);
+    assert_int_equal(parse_push("--in=-1"), -EINVAL);
+    assert_int_equal(parse_push("--in=36501d"), -EINVAL);
+}
+
+static void the_last_of_two_texts_counts(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        parse_for(COMMAND_FLAG_PUSH, ARGUMENTS("--class=A", "--class=B::C")),
+        0);
+    assert_string_equal(parsed.options.class_name, "B::C");
+    assert_string_equal(described("class"), "B::C");
+    assert_null(parsed.options.args);
+    assert_int_equal(parse_push("--class="), -EINVAL);
+    assert_string_equal(parsed.error.message,
+                        "--class: found '', expected NAME");
+}
+
 static void queues_keep_their_order(void **state)
 {
     (void)state;
@@ -343,6 +386,9 @@ int main(void)
         TEST(a_retry_delay_is_read),
         TEST(the_last_retry_delay_counts_as_a_whole),
         TEST(a_bad_retry_delay_is_refused),
+        TEST(a_time_is_read),
+        TEST(a_bad_time_is_refused),
+        TEST(the_last_of_two_texts_counts),
         TEST(queues_keep_their_order),
         TEST(queues_may_have_weights),
         TEST(a_bad_weight_is_refused),

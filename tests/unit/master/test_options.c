@@ -49,6 +49,8 @@ static void every_default_is_described_as_written_in_the_table(void **state)
     (void)state;
     assert_int_equal(parse_none(), 0);
     for (size_t i = 0; i < options_count(); i++) {
+        if (!options_spec(i)->fallback)
+            continue;
         assert_string_equal(described(options_spec(i)->name),
                             options_spec(i)->fallback);
         assert_string_equal(source_of(options_spec(i)->name), "default");
@@ -59,6 +61,8 @@ static void a_variable_is_named_after_its_option(void **state)
 {
     (void)state;
     for (size_t i = 0; i < options_count(); i++) {
+        if (!options_spec(i)->environment)
+            continue;
         char name[64];
         snprintf(name, sizeof(name), "CORQ_%s%s", options_spec(i)->name,
                  strcmp(options_spec(i)->name, "redis") ? "" : "_URL");
@@ -168,6 +172,32 @@ static void a_command_ignores_the_variables_of_others(void **state)
     setenv("CORQ_CONCURRENCY", "abc", 1);
     assert_int_equal(parse_for(COMMAND_FLAG_PUSH, ARGUMENTS("a")), 0);
     assert_int_equal(parsed.options.concurrency, 256);
+}
+
+static void what_describes_one_job_is_not_in_the_environment(void **state)
+{
+    (void)state;
+    const char *const names[] = {"class", "args", "in", "at"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const struct option_spec *spec = options_spec(index_of(names[i]));
+        assert_null(spec->environment);
+        assert_null(spec->fallback);
+        assert_int_equal(spec->commands, COMMAND_FLAG_PUSH);
+    }
+}
+
+static void what_was_on_the_command_line_is_known(void **state)
+{
+    (void)state;
+    const struct options *options = &parsed.options;
+    setenv("CORQ_RETRY", "3", 1);
+    assert_int_equal(parse_for(COMMAND_FLAG_PUSH, ARGUMENTS("--in=0")), 0);
+    assert_true(options_is_on_command_line(options, &options->in_ms));
+    assert_false(options_is_on_command_line(options, &options->at_us));
+    assert_false(options_is_on_command_line(options, &options->retry));
+    assert_int_equal(parse_for(COMMAND_FLAG_PUSH, ARGUMENTS("--retry=25")), 0);
+    assert_true(options_is_on_command_line(options, &options->retry));
+    assert_false(options_is_on_command_line(options, &options->arguments));
 }
 
 static void a_missing_value_is_refused(void **state)
@@ -327,6 +357,8 @@ int main(void)
         TEST(an_overlong_option_is_cut),
         TEST(a_command_takes_only_its_options),
         TEST(a_command_ignores_the_variables_of_others),
+        TEST(what_describes_one_job_is_not_in_the_environment),
+        TEST(what_was_on_the_command_line_is_known),
         TEST(a_missing_value_is_refused),
         TEST(the_environment_goes_before_the_default),
         TEST(the_command_line_goes_before_the_environment),

@@ -1,0 +1,56 @@
+/*
+ * The sweeper: finds processes that are gone, and gives back what they had.
+ *
+ * One process of the fleet does it, the leader (schedule.h), four times in a
+ * lease. Another is taken to be gone when its lease was missing at two looks,
+ * half a lease apart, between which Redis answered all the time: after a freeze
+ * of Redis every lease is gone, and everybody lives. So orphans run again
+ * within about two leases.
+ *
+ * Sooner where it is certain: every process, when it starts, looks for leases
+ * of processes of the same boot and pid namespace that are no more.
+ *
+ * A process is forgotten when nothing of it was found at two looks further
+ * apart than a blocked pop lasts: a pop that it left at the server may yet
+ * fill its inbox. Under the set of owners lies a net: a SCAN, some keys at each
+ * look, for inboxes and jobs in flight that no owner stands for.
+ */
+#ifndef MASTER_QUEUE_SWEEP_H
+#define MASTER_QUEUE_SWEEP_H
+
+#include "coro/io/redis.h"
+#include "coro/sched/group.h"
+#include "master/queue/owner.h"
+#include "master/queue/schedule.h"
+#include "master/queue/trouble.h"
+
+struct sweep {
+    struct coro_redis *redis;
+    const struct owner *owner; /* ours: nothing of it is touched */
+    const struct schedule *schedule;
+    int64_t lease_ms;
+    struct list suspects; /* whose lease is missing */
+    int64_t last_ms;      /* when the last look ended; 0: none that counts */
+    uint64_t generation;  /* of the connection then */
+    uint64_t nlooks;
+    char cursor[24]; /* of the net's SCAN */
+    struct trouble trouble;
+};
+
+struct sweep_options {
+    struct coro_group *group;
+    struct coro_redis *redis;
+    const struct owner *owner;
+    const struct schedule *schedule;
+};
+
+/**
+ * Starts the sweeper as a task in the group. All is borrowed.
+ * Returns 0 or -ENOMEM. Context: loop thread.
+ */
+int sweep_start(struct sweep *sweep, const struct sweep_options *options);
+
+/** Frees what @sweep holds, after its task has ended. */
+void sweep_release(struct sweep *sweep);
+
+#endif
