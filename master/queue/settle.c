@@ -235,6 +235,7 @@ int settle_start(struct settle *settle, const struct settle_options *options)
     };
     list_init(&settle->empty_waiters);
     list_init(&settle->sent_waiters);
+    list_init(&settle->held);
     coro_rng_init_random(&settle->rng);
     int status = lane_start(settle, &settle->acks,
                             "settling jobs that are done", options->group);
@@ -270,7 +271,44 @@ void settle_dead(struct settle *settle, struct job *job)
 
 void settle_give_back(struct settle *settle, struct job *job)
 {
-    add(&settle->moves, &settle->moves.back, job);
+    if (!settle->is_holding) {
+        add(&settle->moves, &settle->moves.back, job);
+        return;
+    }
+    list_append(&settle->held, &job->in_flight);
+    settle->nheld++;
+}
+
+static int by_attempt(const void *a, const void *b)
+{
+    const struct job *left = *(struct job *const *)a;
+    const struct job *right = *(struct job *const *)b;
+    return (left->attempt > right->attempt) - (left->attempt < right->attempt);
+}
+
+void settle_hold(struct settle *settle)
+{
+    settle->is_holding = true;
+}
+
+void settle_let_go(struct settle *settle)
+{
+    settle->is_holding = false;
+    size_t n = 0;
+    struct job **jobs = calloc(settle->nheld + 1, sizeof(struct job *));
+    list_foreach_safe (link, &settle->held) {
+        list_remove(link);
+        if (jobs)
+            jobs[n++] = settle_job_of(link);
+        else /* rather in any order than not at all */
+            add(&settle->moves, &settle->moves.back, settle_job_of(link));
+    }
+    settle->nheld = 0;
+    if (jobs)
+        qsort(jobs, n, sizeof *jobs, by_attempt);
+    for (size_t i = 0; i < n; i++)
+        add(&settle->moves, &settle->moves.back, jobs[i]);
+    free(jobs);
 }
 
 static void settle_done(struct settle *settle, struct job *job)
@@ -326,6 +364,7 @@ void settle_each(struct settle *settle,
         visit_list(&lanes[i]->failed, visit, argument);
         visit_list(&lanes[i]->batch->jobs, visit, argument);
     }
+    visit_list(&settle->held, visit, argument);
 }
 
 int settle_wait_empty(struct settle *settle, int64_t deadline_ms)
@@ -414,5 +453,6 @@ static size_t lane_give_up(struct settle_lane *lane)
 
 size_t settle_give_up(struct settle *settle)
 {
+    settle_let_go(settle);
     return lane_give_up(&settle->acks) + lane_give_up(&settle->moves);
 }

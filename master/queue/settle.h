@@ -66,6 +66,9 @@ struct settle {
     struct settle_lane moves;
     uint64_t nmarks;
     uint64_t nlost; /* jobs that somebody else had when they were done here */
+    struct list held; /* to be given back later; by in_flight */
+    size_t nheld;
+    bool is_holding;
     struct list empty_waiters;
     struct list sent_waiters; /* for the answer to what is being sent */
     void (*on_settled)(void *argument); /* one job is settled and freed */
@@ -108,10 +111,20 @@ void settle_dead(struct settle *settle, struct job *job);
 /** Puts @job back where it came from, untouched. Takes @job. */
 void settle_give_back(struct settle *settle, struct job *job);
 
+/**
+ * Holds what is to be given back from now on until settle_let_go(): jobs that
+ * come back in pieces, each in an order of its own, then go back in the order
+ * in which they were taken.
+ */
+void settle_hold(struct settle *settle);
+
+/** Ends that. Nothing happens when nothing was held. */
+void settle_let_go(struct settle *settle);
+
 /** How many jobs are not settled yet. */
 static inline size_t settle_npending(const struct settle *settle)
 {
-    return settle->acks.npending + settle->moves.npending;
+    return settle->acks.npending + settle->moves.npending + settle->nheld;
 }
 
 /** Calls @visit for each job that is not settled yet. */
