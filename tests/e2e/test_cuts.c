@@ -123,12 +123,12 @@ static void start_all(void)
     for (size_t i = 0; i < NPROGRAMS; i++)
         program_start(&cuts.programs[i],
                       PROGRAM_ARGS("run", "--redis", cuts.url, "--queue",
-                                   "left=1", "--queue", "right=2",
-                                   "--handler", "x=sleep",
-                                   "--concurrency", cuts.load.concurrency));
+                                   "left=1", "--queue", "right=2", "--handler",
+                                   "x=sleep", "--concurrency",
+                                   cuts.load.concurrency));
     for (size_t i = 0; i < NPROGRAMS; i++)
-        assert_true(program_wait_for_line(&cuts.programs[i],
-                                          "ready: ", PATIENCE_MS));
+        assert_true(
+            program_wait_for_line(&cuts.programs[i], "ready: ", PATIENCE_MS));
 }
 
 static void end_all(void)
@@ -163,9 +163,9 @@ static void cut(void)
         proxy_cut_after_sent(
             cuts.proxy, 1 + (size_t)coro_rng_below(&cuts.rng, SENT_SPAN), kind);
     else
-        proxy_cut_after(
-            cuts.proxy, 1 + (size_t)coro_rng_below(&cuts.rng, cuts.load.span),
-            kind);
+        proxy_cut_after(cuts.proxy,
+                        1 + (size_t)coro_rng_below(&cuts.rng, cuts.load.span),
+                        kind);
     assert_true(wait_until(are_back, &naccepted, PATIENCE_MS));
     cuts.ncuts += NPROGRAMS;
 }

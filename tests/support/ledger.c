@@ -39,9 +39,8 @@ static void count(const struct ledger *ledger, const char *log,
     snprintf(text, sizeof text, "%s %s", word, ledger->prefix);
     while ((log = strstr(log, text))) {
         log += strlen(text);
-        size_t number = strspn(log, "0123456789") == 5
-                            ? (size_t)strtoul(log, NULL, 10)
-                            : 0;
+        size_t number =
+            strspn(log, "0123456789") == 5 ? (size_t)strtoul(log, NULL, 10) : 0;
         if (number >= 1 && number <= ledger->njobs)
             counts[number]++;
     }
@@ -88,8 +87,7 @@ bool ledger_balances(const struct ledger *ledger, size_t most_twice)
 /* In one step: a job goes from one to the other meanwhile. */
 static long long count_held(struct redis_server *redis, const char *queue)
 {
-    return redis_integer(redis,
-                         "EVAL %s 1 %s",
+    return redis_integer(redis, "EVAL %s 1 %s",
                          "return redis.call('LLEN', KEYS[1]) + "
                          "#redis.call('KEYS', 'corq:in*') + "
                          "redis.call('ZCARD', 'corq:retry')",
