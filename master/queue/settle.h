@@ -65,7 +65,7 @@ struct settle {
     struct settle_lane acks;
     struct settle_lane moves;
     uint64_t nmarks;
-    uint64_t nlost; /* jobs that somebody else had when they were done here */
+    uint64_t nlost;   /* jobs that somebody else had when they were done here */
     struct list held; /* to be given back later; by in_flight */
     size_t nheld;
     bool is_holding;
