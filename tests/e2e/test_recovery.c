@@ -146,7 +146,9 @@ static void a_recovery_killed_in_the_middle_doubles_nothing(void **state)
     size_t nmiddle = 0;
     for (size_t i = 0; i < nkills; i++) {
         size_t nback = scene_count_waiting(scene, "queue");
-        size_t step = (njobs - nback) / (nkills - i + 1) * 2;
+        size_t step = (njobs - nback) / (nkills - i + 1) / 2;
+        if (step == 0)
+            break; /* it was faster than we */
         free_leadership(scene);
         program_start(&scene->second, PROGRAM_ARGS(RUN(scene), "--lease", LEASE,
                                                    "--queue", "another"));
@@ -160,9 +162,8 @@ static void a_recovery_killed_in_the_middle_doubles_nothing(void **state)
     free_leadership(scene);
     assert_true(sees_waiting(scene, njobs, PATIENCE_MS));
     end(&scene->second);
-    print_message("--- %zu jobs, recovery killed %zu times, %zu of them in the "
-                  "middle\n",
-                  njobs, nkills, nmiddle);
+    print_message("--- %zu jobs, recovery killed in the middle %zu times\n",
+                  njobs, nmiddle);
     assert_true(nmiddle > 0);
     assert_true(is_in_order(scene, "600.0", njobs));
 }
