@@ -187,7 +187,8 @@ static int64_t leave_deadline(const struct service *service)
 /* Jobs that Redis has under our name go back, and the name is given up. */
 static void leave_jobs(struct service *service)
 {
-    bool is_clean = !lines_are_busy(&service->lines);
+    bool is_clean =
+        !lines_are_busy(&service->lines) && !owner_has_ghosts(&service->owner);
     owner_stop(&service->owner);
     int nback = owner_leave(&service->owner, is_clean, leave_deadline(service));
     if (nback > 0)

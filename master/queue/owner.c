@@ -92,6 +92,14 @@ struct owner_queue *owner_queue(struct owner *owner,
     return &owner->queues[queue - owner->first_queue];
 }
 
+bool owner_has_ghosts(const struct owner *owner)
+{
+    for (size_t i = 0; i < owner->nqueues; i++)
+        if (coro_now_ms() < owner->queues[i].ghost_until_ms)
+            return true;
+    return false;
+}
+
 /* --- birth and death ------------------------------------------------------ */
 
 /* Where process numbers mean what they mean here: the same boot of the same

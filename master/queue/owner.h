@@ -52,6 +52,7 @@ struct owner_queue {
     struct owner_key inflight;
     struct owner_key member; /* of the set of owners */
     size_t ninbox;           /* how much may lie in the inbox, as known here */
+    int64_t ghost_until_ms;  /* a pop that we have given up may fill it yet */
 };
 
 struct owner {
@@ -127,6 +128,9 @@ struct owner_queue *owner_queue(struct owner *owner,
  * and the sweeper of another process will do it. Suspends.
  */
 int owner_leave(struct owner *owner, bool is_clean, int64_t deadline_ms);
+
+/** True while a pop that was given up may still move a job into an inbox. */
+bool owner_has_ghosts(const struct owner *owner);
 
 /** Fills @ret with the keys of @process and @queue. 0 or -ENOMEM. */
 int owner_queue_init(struct owner_queue *ret, const char *process,

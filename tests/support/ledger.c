@@ -109,7 +109,7 @@ bool is_drained(void *argument)
 
 static void print_keys(struct redis_server *redis)
 {
-    redisReply *reply = redis_reply(redis, "KEYS *");
+    redisReply *reply = redis_reply(redis, "KEYS corq:*");
     for (size_t i = 0; i < reply->elements; i++)
         print_error("--- there is still %s\n", reply->element[i]->str);
     freeReplyObject(reply);
@@ -124,14 +124,34 @@ bool sees_drained(struct redis_server *redis, const char *const *queues)
     return is_empty;
 }
 
-bool nothing_is_left(struct redis_server *redis)
+/* A mark says that something was done already, and goes by itself. */
+static bool is_mark(struct redis_server *redis, const char *key)
+{
+    return strncmp(key, "corq:mark:", 10) == 0 &&
+           redis_integer(redis, "PTTL %s", key) != -1;
+}
+
+static bool nothing_is_left_but(struct redis_server *redis, const char *allowed)
 {
     redisReply *reply = redis_reply(redis, "KEYS corq:*");
     size_t nleft = 0;
-    for (size_t i = 0; i < reply->elements; i++)
-        nleft += strcmp(reply->element[i]->str, "corq:dead") != 0;
+    for (size_t i = 0; i < reply->elements; i++) {
+        const char *key = reply->element[i]->str;
+        nleft += strcmp(key, "corq:dead") != 0 && strcmp(key, allowed) != 0 &&
+                 !is_mark(redis, key);
+    }
     freeReplyObject(reply);
     if (nleft > 0)
         print_keys(redis);
     return nleft == 0;
+}
+
+bool nothing_is_left(struct redis_server *redis)
+{
+    return nothing_is_left_but(redis, "");
+}
+
+bool nothing_but_owners_is_left(struct redis_server *redis)
+{
+    return nothing_is_left_but(redis, "corq:owners");
 }

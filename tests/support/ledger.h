@@ -62,9 +62,16 @@ bool is_drained(void *drain);
 bool sees_drained(struct redis_server *redis, const char *const *queues);
 
 /**
- * True when there is no key of ours but corq:dead. Prints those that are there.
+ * True when there is no key of ours but corq:dead and marks that go by
+ * themselves. Prints those that are there.
  */
 bool nothing_is_left(struct redis_server *redis);
+
+/**
+ * The same, but for corq:owners: who ends just after its connections were lost
+ * leaves its name there, as a pop of his may still be carried out.
+ */
+bool nothing_but_owners_is_left(struct redis_server *redis);
 
 #define QUEUES(...) ((const char *const[]){__VA_ARGS__, NULL})
 
