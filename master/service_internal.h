@@ -52,7 +52,7 @@ struct service {
     struct dispatch dispatch;
     struct fetch fetch;
     struct schedule schedule;
-    struct sweep sweep; /* at-least-once */
+    struct sweep sweep;
     struct heartbeat heartbeat;
     bool has_owner;
     bool has_lines;
