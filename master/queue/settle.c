@@ -10,7 +10,6 @@
 #include "master/queue/settle_batch.h"
 #include "worker/log.h"
 
-#define ANSWER_MS    30000
 #define LOGGED_BYTES 65536
 
 /* --- batches -------------------------------------------------------------- */
@@ -67,74 +66,7 @@ static void finish(struct settle_lane *lane)
     note_empty(settle);
 }
 
-/* --- sending -------------------------------------------------------------- */
-
-static int call(struct settle_lane *lane, struct coro_redis_reply **ret_reply)
-{
-    struct settle_batch *batch = lane->batch;
-    struct coro_redis *redis = lane->settle->redis;
-    int64_t deadline_ms = coro_after(ANSWER_MS);
-    if (batch->script)
-        return script_call(redis, batch->script, batch->nkeys, batch->argc,
-                           batch->argv, batch->lens, deadline_ms, ret_reply);
-    return coro_redis_call(redis, batch->argc, batch->argv, batch->lens,
-                           deadline_ms, ret_reply);
-}
-
-/* Sends the batch once. Returns -ECANCELED, or 0 with what the answer means,
- * and its text in @why. */
-static int send_once(struct settle_lane *lane, enum answer *ret_answer,
-                     char *why, size_t why_size)
-{
-    struct settle *settle = lane->settle;
-    struct coro_redis_reply *reply;
-    lane->sent_generation = coro_redis_generation(settle->redis);
-    int status = call(lane, &reply);
-    if (status == -ECANCELED)
-        return status;
-    if (status < 0) {
-        /* An answer that is so late may come yet, and what was sent may be
-         * carried out after it was sent again; not so on a new connection. */
-        if (status == -ETIMEDOUT)
-            coro_redis_drop(settle->redis, "no answer in time");
-        snprintf(why, why_size, "%s", strerror(-status));
-        *ret_answer = ANSWER_LATER;
-        lane->is_sent_again = true;
-        return 0;
-    }
-    *ret_answer = answer_of(reply);
-    if (*ret_answer == ANSWER_OK)
-        settle->mode->note(lane, reply);
-    snprintf(why, why_size, "%s", coro_redis_reply_text(reply, NULL));
-    coro_redis_reply_free(reply);
-    return 0;
-}
-
-/* Until the batch is in Redis, or we are told to end, or its key can't be
- * used. */
-static enum answer send_until_done(struct settle_lane *lane)
-{
-    char why[160];
-    struct coro_redis *redis = lane->settle->redis;
-    lane->is_sent_again = false;
-    for (;;) {
-        if (coro_redis_wait_up(redis, CORO_NEVER) < 0)
-            return ANSWER_LATER;
-        enum answer answer;
-        if (send_once(lane, &answer, why, sizeof why) < 0)
-            return ANSWER_LATER;
-        if (answer == ANSWER_OK) {
-            trouble_over(&lane->trouble);
-            return answer;
-        }
-        if (answer == ANSWER_QUEUE)
-            return answer;
-        if (answer == ANSWER_RECONNECT)
-            coro_redis_drop(redis, why);
-        if (coro_sleep(trouble_note(&lane->trouble, why)) < 0)
-            return ANSWER_LATER;
-    }
-}
+/* --- one batch after the other -------------------------------------------- */
 
 static void note_sent(struct settle_lane *lane)
 {
@@ -158,12 +90,17 @@ static void bury(struct settle_lane *lane)
 
 static int settle_batch(struct settle_lane *lane)
 {
+    struct settle *settle = lane->settle;
     batch_clear(lane->batch);
-    int status = lane->settle->mode->gather(lane);
+    int status = settle->mode->gather(lane);
+    if (status == -EAGAIN)
+        return settle_wait_for_targets(lane);
     if (status < 0)
         return coro_sleep(trouble_note(&lane->trouble, strerror(-status)));
-    enum answer answer = send_until_done(lane);
+    enum settle_target target = lane->batch->target;
+    enum answer answer = settle_send(lane);
     if (answer == ANSWER_OK) {
+        trouble_over(&settle->refusals[target]);
         finish(lane);
         note_sent(lane);
         return 0;
@@ -171,14 +108,15 @@ static int settle_batch(struct settle_lane *lane)
     bool is_refused = answer == ANSWER_QUEUE;
     if (is_refused && lane->batch->list == SETTLE_LIST_BACK)
         bury(lane);
+    else if (is_refused)
+        list_move_all(list_of(lane), &lane->batch->jobs);
     else
         put_back(lane, list_of(lane));
     note_sent(lane);
     if (!is_refused)
         return -ECANCELED;
-    char why[100];
-    snprintf(why, sizeof why, "can't write to %s", lane->batch->target);
-    return coro_sleep(trouble_note(&lane->trouble, why));
+    settle_note_refusal(settle, target);
+    return 0;
 }
 
 static int settle_for_ever(struct settle_lane *lane)
@@ -233,6 +171,8 @@ int settle_start(struct settle *settle, const struct settle_options *options)
         .on_settled = options->on_settled,
         .argument = options->argument,
     };
+    for (size_t i = 0; i < SETTLE_NTARGETS; i++)
+        trouble_init(&settle->refusals[i], "settling jobs");
     list_init(&settle->empty_waiters);
     list_init(&settle->sent_waiters);
     list_init(&settle->held);
@@ -398,8 +338,12 @@ const char *settle_reason(const struct settle *settle)
 {
     if (trouble_is_on(&settle->moves.trouble))
         return settle->moves.trouble.reason;
-    return trouble_is_on(&settle->acks.trouble) ? settle->acks.trouble.reason
-                                                : "Redis does not answer";
+    if (trouble_is_on(&settle->acks.trouble))
+        return settle->acks.trouble.reason;
+    for (size_t i = 0; i < SETTLE_NTARGETS; i++)
+        if (trouble_is_on(&settle->refusals[i]))
+            return settle->refusals[i].reason;
+    return "Redis does not answer";
 }
 
 /* What is being sent is in the hands of the task, and back in the lists when

@@ -40,6 +40,16 @@ struct settle_mode;
 #define SETTLE_DEAD_DAYS    180
 #define SETTLE_DEAD_GRACE_S 3600
 
+/* What jobs are written to. */
+enum settle_target {
+    SETTLE_TARGET_OWN,    /* corq:retry, corq:dead */
+    SETTLE_TARGET_SHARED, /* retry, dead */
+    SETTLE_TARGET_QUEUE,  /* the one that they came from */
+    SETTLE_TARGET_FLIGHT, /* the jobs in flight */
+};
+
+#define SETTLE_NTARGETS 4
+
 /* One of the two tasks and what it has to do. */
 struct settle_lane {
     struct settle *settle;
@@ -62,6 +72,8 @@ struct settle {
     struct owner *owner; /* NULL with at-most-once */
     struct retry_policy retry;
     struct coro_rng rng;
+    int64_t not_before_ms[SETTLE_NTARGETS]; /* after a refusal */
+    struct trouble refusals[SETTLE_NTARGETS];
     struct settle_lane acks;
     struct settle_lane moves;
     uint64_t nmarks;
@@ -120,6 +132,9 @@ void settle_hold(struct settle *settle);
 
 /** Ends that. Nothing happens when nothing was held. */
 void settle_let_go(struct settle *settle);
+
+/** Whether @target may be written to again, or was not refused. For modes. */
+bool settle_may_write(const struct settle *settle, enum settle_target target);
 
 /** How many jobs are not settled yet. */
 static inline size_t settle_npending(const struct settle *settle)
