@@ -175,6 +175,29 @@ static bool look_at_server(struct service *service)
     return true;
 }
 
+/* What we may not take from is better known now than found out for ever. */
+static bool may_take(struct service *service)
+{
+    const struct options_queues *queues = &service->options->queues;
+    const char *process =
+        service_is_at_least_once(service) ? service->identity : NULL;
+    for (size_t i = 0; i < queues->count; i++) {
+        char why[200], shown[100], what[160];
+        int status =
+            probe_queue(service->commands, process, queues->items[i].key,
+                        coro_after(PROBE_MS), why, sizeof why);
+        if (status != -EACCES)
+            continue;
+        struct config_writer writer = {shown, sizeof shown};
+        config_put_masked(&writer, queues->items[i].key);
+        snprintf(what, sizeof what, "Redis does not let us take jobs from '%s'",
+                 shown);
+        fail(service, SERVICE_END_REFUSED, what, why);
+        return false;
+    }
+    return true;
+}
+
 static void tell_ready(struct service *service)
 {
     char queues[200];
@@ -194,7 +217,8 @@ static void tell_ready(struct service *service)
 
 static void run_until_asked(struct service *service)
 {
-    if (!make_contact(service) || !look_at_server(service))
+    if (!make_contact(service) || !look_at_server(service) ||
+        !may_take(service))
         return;
     int status = service_start_work(service);
     if (status < 0) {

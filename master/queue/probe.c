@@ -1,8 +1,12 @@
 #include "master/queue/probe.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "master/queue/owner.h"
+#include "master/queue/script.h"
 #include "worker/log.h"
 
 /* Copies the value of `name:` in @info to @value; empty when it is not there. */
@@ -64,6 +68,57 @@ int probe_server(struct coro_redis *redis, int64_t deadline_ms,
         read_info(coro_redis_reply_text(reply, NULL), ret_probe);
     coro_redis_reply_free(reply);
     return 0;
+}
+
+/* The script that takes jobs, for a lease that nobody has. */
+static int try_claim(struct coro_redis *redis, const char *process,
+                     const char *key, int64_t deadline_ms,
+                     struct coro_redis_reply **ret_reply)
+{
+    struct owner_key lease;
+    struct owner_queue queue;
+    int status = owner_key_make(&lease, OWNER_LEASE_PREFIX, process, NULL, 0);
+    if (status < 0)
+        return status;
+    status = owner_queue_init(&queue, process, key, strlen(key));
+    if (status == 0) {
+        const char *argv[SCRIPT_WORDS + 9] = {
+            [SCRIPT_WORDS] = lease.bytes,
+            queue.inbox.bytes,
+            queue.inflight.bytes,
+            key,
+            "0:probe",
+            "1000",
+            "0",
+            "0",
+            "0",
+        };
+        status = script_call(redis, &script_claim, 4, SCRIPT_WORDS + 9, argv,
+                             NULL, deadline_ms, ret_reply);
+        owner_queue_release(&queue);
+    }
+    free(lease.bytes);
+    return status;
+}
+
+int probe_queue(struct coro_redis *redis, const char *process, const char *key,
+                int64_t deadline_ms, char *why, size_t why_size)
+{
+    struct coro_redis_reply *reply;
+    int status =
+        process ? try_claim(redis, process, key, deadline_ms, &reply)
+                : coro_redis_call(redis, 3, CORO_REDIS_ARGS("RPOP", key, "0"),
+                                  deadline_ms, &reply);
+    if (status < 0)
+        return status == -ECANCELED ? status : 0;
+    const char *text = coro_redis_reply_text(reply, NULL);
+    if (coro_redis_reply_type(reply) == CORO_REDIS_ERROR &&
+        strstr(text, "NOPERM")) {
+        snprintf(why, why_size, "%s", text);
+        status = -EACCES;
+    }
+    coro_redis_reply_free(reply);
+    return status;
 }
 
 void probe_warn(const struct probe *probe)
