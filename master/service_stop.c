@@ -147,8 +147,7 @@ static void tell_unsettled(struct service *service, size_t nleft,
     if (service_is_at_least_once(service)) {
         log_line(LOG_LEVEL_WARN, NULL, NULL, 0,
                  "Redis could not be told in time what became of %zu jobs "
-                 "(%s): it still has them, and another process will run them "
-                 "again within about two leases",
+                 "(%s): it still has them, and they will be run again",
                  nleft, why);
         return;
     }
