@@ -271,8 +271,8 @@ static inline void least_close_settle(struct stage *stage)
 static inline struct job *least_make(size_t index, uint64_t attempt,
                                      const char *payload)
 {
-    struct job *job = job_new(&least.queues[index], ++least.nmade, payload,
-                              strlen(payload));
+    struct job *job =
+        job_new(&least.queues[index], ++least.nmade, payload, strlen(payload));
     job->attempt = attempt;
     return job;
 }
