@@ -110,6 +110,17 @@ static int send_once(struct settle_lane *lane, enum answer *ret_answer,
     return 0;
 }
 
+/* What a key refuses is over when that key takes something. */
+static void note_works(struct settle_lane *lane)
+{
+    trouble_over(&lane->trouble);
+    if (!lane->refused_target ||
+        strcmp(lane->refused_target, lane->batch->target) != 0)
+        return;
+    trouble_over(&lane->refused);
+    lane->refused_target = NULL;
+}
+
 /* Until the batch is in Redis, or we are told to end, or its key can't be
  * used. */
 static enum answer send_until_done(struct settle_lane *lane)
@@ -124,7 +135,7 @@ static enum answer send_until_done(struct settle_lane *lane)
         if (send_once(lane, &answer, why, sizeof why) < 0)
             return ANSWER_LATER;
         if (answer == ANSWER_OK) {
-            trouble_over(&lane->trouble);
+            note_works(lane);
             return answer;
         }
         if (answer == ANSWER_QUEUE)
@@ -156,6 +167,25 @@ static void bury(struct settle_lane *lane)
     put_back(lane, &lane->failed);
 }
 
+/* A key can't be used. Those that go elsewhere are tried before it is tried
+ * again. */
+static int refused(struct settle_lane *lane)
+{
+    struct settle_batch *batch = lane->batch;
+    struct trouble *trouble = &lane->trouble;
+    if (batch->list == SETTLE_LIST_BACK) {
+        bury(lane);
+    } else {
+        list_move_all(list_of(lane), &batch->jobs);
+        trouble = &lane->refused;
+        lane->refused_target = batch->target;
+    }
+    note_sent(lane);
+    char why[100];
+    snprintf(why, sizeof why, "can't write to %s", batch->target);
+    return coro_sleep(trouble_note(trouble, why));
+}
+
 static int settle_batch(struct settle_lane *lane)
 {
     batch_clear(lane->batch);
@@ -168,17 +198,11 @@ static int settle_batch(struct settle_lane *lane)
         note_sent(lane);
         return 0;
     }
-    bool is_refused = answer == ANSWER_QUEUE;
-    if (is_refused && lane->batch->list == SETTLE_LIST_BACK)
-        bury(lane);
-    else
-        put_back(lane, list_of(lane));
+    if (answer == ANSWER_QUEUE)
+        return refused(lane);
+    put_back(lane, list_of(lane));
     note_sent(lane);
-    if (!is_refused)
-        return -ECANCELED;
-    char why[100];
-    snprintf(why, sizeof why, "can't write to %s", lane->batch->target);
-    return coro_sleep(trouble_note(&lane->trouble, why));
+    return -ECANCELED;
 }
 
 static int settle_for_ever(struct settle_lane *lane)
@@ -212,6 +236,7 @@ static int lane_start(struct settle *settle, struct settle_lane *lane,
     list_init(&lane->failed);
     list_init(&lane->work_waiters);
     trouble_init(&lane->trouble, what);
+    trouble_init(&lane->refused, what);
     lane->settle = settle;
     lane->batch = calloc(1, sizeof *lane->batch);
     if (!lane->batch)
@@ -357,10 +382,13 @@ int settle_wait_sent(struct settle *settle, int64_t deadline_ms)
 
 const char *settle_reason(const struct settle *settle)
 {
-    if (trouble_is_on(&settle->moves.trouble))
-        return settle->moves.trouble.reason;
-    return trouble_is_on(&settle->acks.trouble) ? settle->acks.trouble.reason
-                                                : "Redis does not answer";
+    const struct trouble *troubles[] = {
+        &settle->moves.trouble, &settle->moves.refused, &settle->acks.trouble,
+        &settle->acks.refused};
+    for (size_t i = 0; i < sizeof troubles / sizeof *troubles; i++)
+        if (trouble_is_on(troubles[i]))
+            return troubles[i]->reason;
+    return "Redis does not answer";
 }
 
 /* What is being sent is in the hands of the task, and back in the lists when
