@@ -37,6 +37,7 @@ struct least {
     struct retry_policy retry;
 
     struct owner owner;
+    bool has_owner;
     size_t nheld; /* how often the lease was taken */
     struct coro_group group;
     struct settle settle;
@@ -199,10 +200,21 @@ static inline void least_prepare_queues(const char *const *keys)
 #define least_prepare(...) \
     least_prepare_queues((const char *const[]){__VA_ARGS__, NULL})
 
+static inline void least_on_event(void *argument,
+                                  const struct coro_redis_event *event)
+{
+    stage_note_event(argument, event);
+    if (event->state == CORO_REDIS_UP && least.has_owner)
+        owner_nudge(&least.owner);
+}
+
 /* Connects to @port, with an owner that does not try to hold its lease. */
 static inline void least_open(struct stage *stage, uint16_t port)
 {
-    stage_connect(stage, port);
+    stage_aim(stage, port);
+    stage->options.on_event = least_on_event;
+    stage_start_redis(stage);
+    stage_wait_up(stage);
     expect_that(owner_init(&least.owner, &(struct owner_options){
                                              .redis = stage->redis,
                                              .process = LEAST_PROCESS,
@@ -211,6 +223,7 @@ static inline void least_open(struct stage *stage, uint16_t port)
                                              .nqueues = least.nqueues,
                                              .on_held = least_on_held,
                                          }) == 0);
+    least.has_owner = true;
 }
 
 static inline void least_close(struct stage *stage)
