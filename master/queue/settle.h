@@ -63,8 +63,6 @@ struct settle_lane {
     struct coro_task *task;   /* while it runs */
     struct list work_waiters;
     struct trouble trouble;
-    struct trouble refused;     /* of a key that can't be used */
-    const char *refused_target; /* which one, for people; or NULL */
 };
 
 struct settle {
