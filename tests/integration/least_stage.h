@@ -389,14 +389,19 @@ static inline bool least_does(uint64_t number)
     return stage_wait_until(least_has_done, &number);
 }
 
-static inline bool least_is_waiting(void *argument)
+/* How many clients are blocked at the server. */
+static inline size_t least_nblocked(struct stage *stage)
 {
-    struct stage *stage = argument;
     char *info = redis_text(&stage->server, "INFO clients");
     const char *at = strstr(info, "blocked_clients:");
     size_t nblocked = at ? strtoul(strchr(at, ':') + 1, NULL, 10) : 0;
     free(info);
-    return nblocked >= least.nqueues;
+    return nblocked;
+}
+
+static inline bool least_is_waiting(void *argument)
+{
+    return least_nblocked(argument) == least.nqueues;
 }
 
 /* Waits in a script until a pop of each queue is blocked. */

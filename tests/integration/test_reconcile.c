@@ -190,6 +190,9 @@ static int settle_in_the_dark(void *argument)
     least.dispatch.nheld++;
     settle_outcome(&least.settle, job);
     expect_that(stage_wait_until(is_sending, NULL));
+    /* So much trouble that it is sent again later than it could be looked. */
+    for (int i = 0; i < 4; i++)
+        trouble_note(&least.settle.acks.trouble, "test");
     redis_do(&stage->server, "CONFIG SET slowlog-log-slower-than 0");
     redis_do(&stage->server, "CONFIG SET slowlog-max-len 100000");
     redis_do(&stage->server, "SLOWLOG RESET");
