@@ -165,6 +165,11 @@ static bool look_at_server(struct service *service)
     int status = probe_server(service->commands, coro_after(PROBE_MS), &probe);
     if (status < 0)
         return true; /* it went away again: nothing is known against it */
+    if (probe.is_too_old) {
+        fail(service, SERVICE_END_REFUSED, "the server is too old",
+             "found a Redis before 5.0, expected 5.0 or newer, best 6.2");
+        return false;
+    }
     if (probe.is_cluster) {
         fail(service, SERVICE_END_REFUSED, "Redis Cluster is not supported",
              "give the address of a server that is not part of a cluster");

@@ -186,6 +186,7 @@ static int64_t leave_deadline(const struct service *service)
 /* Jobs that Redis has under our name go back, and the name is given up. */
 static void leave_jobs(struct service *service)
 {
+    lines_rest(&service->lines, leave_deadline(service));
     bool is_clean =
         !lines_are_busy(&service->lines) && !owner_has_ghosts(&service->owner);
     owner_stop(&service->owner);

@@ -37,6 +37,9 @@ static int judge(struct coro_redis *redis)
     }
     printf("redis              answers: %s\n",
            probe.version[0] ? probe.version : "version not told");
+    if (probe.is_old && !probe.is_too_old)
+        printf("warning            an old server: corq works with it, in "
+               "slower ways; 6.2 or newer is better\n");
     if (probe.snapshots_only)
         printf("warning            no append-only file: a restart of Redis "
                "loses jobs since its last snapshot\n");
@@ -44,10 +47,14 @@ static int judge(struct coro_redis *redis)
         printf("warning            maxmemory-policy %s: a full Redis may throw "
                "jobs away\n",
                probe.eviction);
-    if (!probe.is_cluster)
-        return COMMAND_EXIT_OK;
-    printf("error              Redis Cluster is not supported\n");
-    return COMMAND_EXIT_CONFIGURATION;
+    if (probe.is_too_old)
+        printf(
+            "error              the server is too old, expected Redis 5.0 or "
+            "newer\n");
+    if (probe.is_cluster)
+        printf("error              Redis Cluster is not supported\n");
+    return probe.is_too_old || probe.is_cluster ? COMMAND_EXIT_CONFIGURATION
+                                                : COMMAND_EXIT_OK;
 }
 
 struct check {

@@ -33,7 +33,19 @@ static bool is_one(const char *info, const char *name)
     return strcmp(value, "1") == 0;
 }
 
-static void read_info(const char *info, struct probe *probe)
+/* Valkey began where Redis had long been new enough. */
+static void judge_version(const char *version, struct probe *probe)
+{
+    char *end;
+    long major = strtol(version, &end, 10);
+    long minor = *end == '.' ? strtol(end + 1, NULL, 10) : 0;
+    if (end == version)
+        return;
+    probe->is_too_old = major < 5;
+    probe->is_old = major < 6 || (major == 6 && minor < 2);
+}
+
+void probe_read(const char *info, struct probe *probe)
 {
     char version[32], mode[16], role[16], snapshots[16];
     find(info, "valkey_version", version, sizeof version);
@@ -43,6 +55,8 @@ static void read_info(const char *info, struct probe *probe)
     if (version[0])
         snprintf(probe->version, sizeof probe->version, "%s %s",
                  is_valkey ? "Valkey" : "Redis", version);
+    if (!is_valkey)
+        judge_version(version, probe);
     find(info, "redis_mode", mode, sizeof mode);
     probe->is_cluster =
         is_one(info, "cluster_enabled") || strcmp(mode, "cluster") == 0;
@@ -65,7 +79,7 @@ int probe_server(struct coro_redis *redis, int64_t deadline_ms,
     if (status < 0)
         return status;
     if (coro_redis_reply_type(reply) == CORO_REDIS_STRING)
-        read_info(coro_redis_reply_text(reply, NULL), ret_probe);
+        probe_read(coro_redis_reply_text(reply, NULL), ret_probe);
     coro_redis_reply_free(reply);
     return 0;
 }
@@ -123,6 +137,12 @@ int probe_queue(struct coro_redis *redis, const char *process, const char *key,
 
 void probe_warn(const struct probe *probe)
 {
+    if (probe->is_old)
+        log_line(LOG_LEVEL_WARN, "redis", NULL, 0,
+                 "%s is old: corq works with it, but waits for jobs by "
+                 "BRPOPLPUSH and takes several at most once by single "
+                 "commands; 6.2 or newer is better",
+                 probe->version);
     if (probe->is_replica)
         log_line(LOG_LEVEL_WARN, "redis", NULL, 0,
                  "the server is a replica: no job can be taken from it until "

@@ -13,6 +13,8 @@
 
 struct probe {
     char version[48]; /* "Redis 7.0.15", "Valkey 8.0.1"; empty: not told */
+    bool is_too_old;  /* Redis before 5.0 */
+    bool is_old;      /* Redis before 6.2: it works, in older ways */
     bool is_cluster;
     bool is_replica;     /* nothing can be taken from it */
     bool snapshots_only; /* a restart goes back to the last snapshot */
@@ -28,6 +30,9 @@ struct probe {
  */
 int probe_server(struct coro_redis *redis, int64_t deadline_ms,
                  struct probe *ret_probe);
+
+/** Reads the text of INFO into @probe, which is all empty. Context: any. */
+void probe_read(const char *info, struct probe *probe);
 
 /**
  * Tries whether jobs may be taken from the queue @key, without taking any.

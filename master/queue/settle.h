@@ -10,8 +10,8 @@
  *
  * Two tasks write in batches, one what is done, one all else, so that a dead
  * set that can't be written to holds nothing else up. While Redis is away they
- * wait; as jobs that wait for this take places from the credit, `concurrency`
- * of them are the most that can wait. Sending a batch again, when its answer
+ * wait; as jobs that wait for this take places from the credit, twice
+ * `concurrency` of them are the most that can wait. Sending a batch again, when its answer
  * was lost, does no harm.
  */
 #ifndef MASTER_QUEUE_SETTLE_H

@@ -208,7 +208,7 @@ static int settle_empty(struct sweep *sweep, struct suspect *suspect)
     int64_t now_ms = coro_now_ms();
     if (suspect->empty_since_ms == 0)
         suspect->empty_since_ms = now_ms;
-    if (now_ms - suspect->empty_since_ms < EMPTY_MS)
+    if (now_ms - suspect->empty_since_ms < sweep->empty_ms)
         return 0;
     int status = requeue_forget(sweep->redis, &suspect->orphans.lease,
                                 &suspect->orphans.owned, coro_after(ANSWER_MS));
@@ -311,6 +311,7 @@ int sweep_start(struct sweep *sweep, const struct sweep_options *options)
         .process = options->process,
         .schedule = options->schedule,
         .lease_ms = options->lease_ms,
+        .empty_ms = EMPTY_MS,
         .cursor = "0",
     };
     list_init(&sweep->suspects);

@@ -30,6 +30,8 @@ struct sweep {
     char where[OWNER_WHERE_MAX];
     const struct schedule *schedule;
     int64_t lease_ms;
+    int64_t empty_ms;     /* how long nothing of a process is found, before it
+                             is forgotten */
     struct list suspects; /* whose lease is missing */
     int64_t last_ms;      /* when the last look ended; 0: none that counts */
     uint64_t generation;  /* of the connection then */
