@@ -21,7 +21,7 @@
 #define LEASE      "3"
 #define LEASE_MS   3000
 #define SLACK_MS   4000 /* for machines that have other things to do */
-#define RECOVERED  "of a process that is gone went back"
+#define RECOVERED  "given back, of a process that is gone"
 #define RUN(scene) "run", "--redis", redis_url(&(scene)->redis)
 
 #define start(program, ...) scene_run_as(program, PROGRAM_ARGS(__VA_ARGS__))
@@ -109,6 +109,7 @@ static void killed_for_good_another_takes_over(void **state)
                   (double)(coro_now_ms() - start_ms) / 1000, LEASE);
     assert_true(sees_drained(&scene->redis, QUEUES("queue")));
     end(&scene->second);
+    assert_int_equal(program_count_lines(&scene->second, RECOVERED), 1);
 }
 
 static void restarted_on_the_same_host_it_goes_on_at_once(void **state)
@@ -197,6 +198,66 @@ static void after_a_freeze_of_redis_nobody_is_taken_for_dead(void **state)
     ledger_close(&ledger);
 }
 
+/* How often the one that looks for the dead has looked. */
+static long count_looks(struct scene *scene)
+{
+    char *info = redis_text(&scene->redis, "INFO commandstats");
+    const char *calls = strstr(info, "cmdstat_sscan:calls=");
+    long n = calls ? strtol(strchr(calls, '=') + 1, NULL, 10) : 0;
+    free(info);
+    return n;
+}
+
+static bool has_looked(void *argument)
+{
+    struct count *wait = argument;
+    return count_looks(wait->scene) >= (long)wait->count;
+}
+
+static void see_looks(struct scene *scene, long nlooks)
+{
+    struct count wait = {scene, (size_t)nlooks};
+    assert_true(wait_until(has_looked, &wait, PATIENCE_MS));
+}
+
+static bool is_lease_gone(void *argument)
+{
+    struct scene *scene = argument;
+    return redis_integer(&scene->redis, "EVAL %s 0",
+                         "return #redis.call('KEYS', 'corq:lease:*')") == 1;
+}
+
+/* The lease is known to be missing already when Redis freezes: what was seen
+ * before that counts for nothing, a thawed process has time to say that it
+ * lives. */
+static void what_was_seen_before_a_freeze_counts_for_nothing(void **state)
+{
+    struct scene *scene = *state;
+    start(&scene->second, RUN(scene), "--lease", "5", "--queue", "another");
+    scene_push_sleeps(scene, "queue", "0.5", 10);
+    start(&scene->corq, RUN(scene), "--lease", "5");
+    assert_true(scene_sees_lines(scene, "Wait 0.5", 10));
+    program_signal(&scene->corq, SIGSTOP);
+    assert_true(wait_until(is_lease_gone, scene, PATIENCE_MS));
+    see_looks(scene, count_looks(scene) + 1);
+    redis_do(&scene->redis, "LPUSH another 3.5");
+    assert_true(
+        program_wait_for_line(&scene->second, "Wait 3.5 ", PATIENCE_MS));
+    long nlooks = count_looks(scene);
+    redis_server_pause(&scene->redis);
+    assert_true(
+        program_wait_for_line(&scene->second, "Done 3.5 ", PATIENCE_MS));
+    redis_server_resume(&scene->redis);
+    see_looks(scene, nlooks + 2); /* the first of them is over */
+    program_signal(&scene->corq, SIGCONT);
+    assert_true(scene_sees_lines(scene, "Done 0.5", 10));
+    assert_true(sees_drained(&scene->redis, QUEUES("queue", "another")));
+    assert_int_equal(program_count_lines(&scene->second, RECOVERED), 0);
+    end(&scene->corq);
+    end(&scene->second);
+    assert_int_equal(program_count_lines(&scene->corq, "Wait 0.5"), 10);
+}
+
 /* --- a process is frozen -------------------------------------------------- */
 
 static size_t count_in_flight(struct scene *scene)
@@ -248,6 +309,7 @@ int main(void)
         scene_test(restarted_on_the_same_host_it_goes_on_at_once),
         scene_test(a_recovery_killed_in_the_middle_doubles_nothing),
         scene_test(after_a_freeze_of_redis_nobody_is_taken_for_dead),
+        scene_test(what_was_seen_before_a_freeze_counts_for_nothing),
         scene_test(thawed_too_late_its_acks_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
