@@ -195,11 +195,15 @@ static int run_without_credit(void *argument)
 {
     struct stage *stage = argument;
     least_open_all(stage, stage->server.port);
+    expect_that(least_blocks(stage));
+    redis_do(&stage->server, "LPUSH a 1001");
     expect_that(least_starts(1));
+    /* The pop of the other queue is ended. */
     expect_that(stage_wait_until(none_is_blocked, stage));
-    expect_that(!lines_are_busy(&least.lines));
     redis_do(&stage->server, "LPUSH a 1002");
+    redis_do(&stage->server, "LPUSH b 1003");
     expect_that(least_gives(stage, "1002", "LRANGE a 0 -1"));
+    expect_that(least_gives(stage, "1003", "LRANGE b 0 -1"));
     least_close_all(stage);
     return 0;
 }
@@ -209,7 +213,6 @@ static void without_credit_nothing_blocks(void **state)
     struct stage *stage = *state;
     least_prepare("a", "b");
     least.concurrency = 1;
-    least_push(stage, "a", 1001, 1001);
     stage_play(stage, run_without_credit);
     assert_true(least_counts(stage, "a", 1001, 1002));
 }
