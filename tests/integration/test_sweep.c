@@ -28,7 +28,8 @@ static void begin(struct stage *stage)
     expect_that(sweep_start(&sweep, &(struct sweep_options){
                                         .group = &least.group,
                                         .redis = stage->redis,
-                                        .owner = &least.owner,
+                                        .process = least.owner.process,
+                                        .lease_ms = least.owner.lease_ms,
                                         .schedule = &schedule,
                                     }) == 0);
 }
