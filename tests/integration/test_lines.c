@@ -91,6 +91,28 @@ static void rest_ends_all_that_block_and_takes_no_more(void **state)
     stage_play(stage, rest);
 }
 
+static int meet_wrong_type(void *argument)
+{
+    struct stage *stage = argument;
+    begin(stage);
+    expect_that(lines_wait(&least.lines, all_wanted, coro_after(PATIENCE_MS)) ==
+                0);
+    expect_that(lines_rest(&least.lines, coro_after(PATIENCE_MS)) == 0);
+    expect_that(!least.lines.is_in_trouble);
+    end(stage);
+    return 0;
+}
+
+/* The burst finds out, and names the key. */
+static void a_key_of_the_wrong_type_is_no_trouble_of_all_lines(void **state)
+{
+    struct stage *stage = *state;
+    redis_do(&stage->server, "SET q nonsense");
+    least_prepare("q");
+    stage_play(stage, meet_wrong_type);
+    assert_null(strstr(log_file_read(&file), "can't wait for jobs"));
+}
+
 static int rest_in_the_dark(void *argument)
 {
     struct stage *stage = argument;
@@ -195,11 +217,15 @@ static int run_without_credit(void *argument)
 {
     struct stage *stage = argument;
     least_open_all(stage, stage->server.port);
+    expect_that(least_blocks(stage));
+    redis_do(&stage->server, "LPUSH a 1001");
     expect_that(least_starts(1));
+    /* The pop of the other queue is ended. */
     expect_that(stage_wait_until(none_is_blocked, stage));
-    expect_that(!lines_are_busy(&least.lines));
     redis_do(&stage->server, "LPUSH a 1002");
+    redis_do(&stage->server, "LPUSH b 1003");
     expect_that(least_gives(stage, "1002", "LRANGE a 0 -1"));
+    expect_that(least_gives(stage, "1003", "LRANGE b 0 -1"));
     least_close_all(stage);
     return 0;
 }
@@ -209,7 +235,6 @@ static void without_credit_nothing_blocks(void **state)
     struct stage *stage = *state;
     least_prepare("a", "b");
     least.concurrency = 1;
-    least_push(stage, "a", 1001, 1001);
     stage_play(stage, run_without_credit);
     assert_true(least_counts(stage, "a", 1001, 1002));
 }
@@ -298,12 +323,15 @@ static int run_on_full_server(void *argument)
     least_open_all(stage, stage->server.port);
     expect_that(least_logs("can't wait for jobs, asking twice a second "
                            "instead: OOM"));
+    int64_t start_ms = coro_now_ms();
     for (uint64_t i = 1; i <= 2; i++) {
         redis_do(&stage->server, "EVAL %s 1 q",
                  "redis.call('PERSIST', KEYS[1]) "
                  "redis.call('LPUSH', KEYS[1], '0.001')");
         expect_that(least_does(i));
     }
+    /* Sooner than by the end of a wait. */
+    expect_that(coro_now_ms() - start_ms < FETCH_WAIT_S * 1000);
     least_fill_server(stage, false);
     redis_do(&stage->server, "LPUSH q 0.001");
     expect_that(least_does(3));
@@ -325,6 +353,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LEAST_TEST(a_line_moves_one_job_into_the_inbox),
         LEAST_TEST(rest_ends_all_that_block_and_takes_no_more),
+        LEAST_TEST(a_key_of_the_wrong_type_is_no_trouble_of_all_lines),
         LEAST_PROXY_TEST(rest_says_when_a_pop_could_not_be_ended),
         LEAST_TEST(a_push_to_any_queue_is_run_at_once),
         LEAST_TEST(a_server_without_blmove_does_as_well),

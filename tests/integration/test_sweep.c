@@ -235,7 +235,7 @@ static int reconnect(void *argument)
     struct stage *stage = argument;
     begin(stage);
     expect_that(stage_wait_until(has_suspects, NULL));
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 3; i++) {
         coro_redis_drop(stage->redis, "test");
         stage_wait_up(stage);
         expect_that(looks_again(1));
@@ -250,6 +250,7 @@ static void nor_does_a_connection_that_was_lost(void **state)
 {
     struct stage *stage = *state;
     prepare();
+    least.lease_ms = 1000;
     leave_behind(stage);
     stage_play(stage, reconnect);
 }
