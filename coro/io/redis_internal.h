@@ -1,7 +1,8 @@
 /*
  * Inside of the Redis connection: redis.c keeps it up, redis_link.c holds the
  * hiredis context and what may be done with it when, redis_hello.c introduces
- * us, redis_reply.c reads replies. Internal to these files.
+ * us, redis_format.c words commands, redis_reply.c reads replies. Internal to
+ * these files.
  *
  *     redis.c ──▶ redis_hello.c ──▶ redis_link.c ──▶ hiredis
  *
@@ -80,6 +81,10 @@ int coro_redis_link_pipeline(struct coro_redis *redis,
 
 /** AUTH, SELECT, CLIENT SETNAME, CLIENT ID. Returns 0 or a negative errno. */
 int coro_redis_say_hello(struct coro_redis *redis, int64_t deadline_ms);
+
+/** @command as the server reads it, of *@ret_len bytes; NULL, or for free(). */
+char *coro_redis_format(const struct coro_redis_command *command,
+                        size_t *ret_len);
 
 /** Moves the contents of @reply into one that the caller owns, or NULL. */
 struct coro_redis_reply *coro_redis_reply_take(redisReply *reply);
