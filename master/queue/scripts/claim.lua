@@ -24,7 +24,7 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then
 end
 local wanted = tonumber(ARGV[3])
 local room = tonumber(ARGV[4])
-local first = tonumber(ARGV[5]) - 1
+local first = tonumber(ARGV[5])
 local jobs = {}
 local taken = 0
 
@@ -63,17 +63,28 @@ local is_new = taken > 8 and redis.call('EXISTS', KEYS[3]) == 0
 if is_new then
   redis.call('HSET', KEYS[3], '-', string.rep('-', 1024))
 end
--- In pieces: unpack() knows a limit.
-local format = string.format
-for start = 1, taken, 500 do
-  local pairs = {}
-  local n = 0
-  for i = start, math.min(start + 499, taken) do
-    pairs[n + 1] = format('%016d', first + i)
-    pairs[n + 2] = jobs[i]
-    n = n + 2
+-- In pieces of at most ten, those whose numbers differ in the last digit only:
+-- joining two strings costs a fraction of formatting a number, so few words are
+-- passed without memory being asked for, and unpack() knows a limit.
+local call, unpack, inflight = redis.call, unpack, KEYS[3]
+local digits = {'0', '1', '2', '3', '4', '5', '6', '7', '8', '9'}
+local last = first % 10
+local tens = (first - last) / 10
+local head = string.format('%015d', tens)
+local words, n = {}, 0
+for i = 1, taken do
+  last = last + 1
+  words[n + 1] = head .. digits[last]
+  words[n + 2] = jobs[i]
+  n = n + 2
+  if last == 10 then
+    call('HSET', inflight, unpack(words, 1, n))
+    n, last, tens = 0, 0, tens + 1
+    head = string.format('%015d', tens)
   end
-  redis.call('HSET', KEYS[3], unpack(pairs, 1, n))
+end
+if n > 0 then
+  call('HSET', inflight, unpack(words, 1, n))
 end
 if is_new then
   redis.call('HDEL', KEYS[3], '-')
