@@ -1,9 +1,8 @@
 /*
  * Inside of the Redis connection: redis.c keeps it up, redis_sentinel.c finds
  * the server, redis_dial.c gets from its name to a connection, redis_tls.c
- * encrypts that, redis_hello.c introduces us, redis_format.c words commands, redis_link.c
- * holds the hiredis context and what may be done with it when, redis_reply.c
- * reads replies.
+ * encrypts that, redis_hello.c introduces us, redis_link.c holds the hiredis
+ * context and what may be done with it when, redis_reply.c reads replies.
  * Internal to these files.
  *
  *     redis.c ─┬─▶ redis_sentinel.c ──▶ redis_dial.c ─┬─▶ redis_link.c ─▶ hiredis
@@ -113,10 +112,6 @@ int coro_redis_dial(struct coro_redis *redis,
  * named. Returns 0 or, with the reason set, a negative errno.
  */
 int coro_redis_say_hello(struct coro_redis *redis, int64_t deadline_ms);
-
-/** @command as the server reads it, of *@ret_len bytes; NULL, or for free(). */
-char *coro_redis_format(const struct coro_redis_command *command,
-                        size_t *ret_len);
 
 /** Moves the contents of @reply into one that the caller owns, or NULL. */
 struct coro_redis_reply *coro_redis_reply_take(redisReply *reply);

@@ -194,6 +194,17 @@ void coro_redis_link_close(struct coro_redis *redis)
 
 /* --- commands ------------------------------------------------------------- */
 
+static size_t size_of(const struct coro_redis_command *command, size_t *lens)
+{
+    size_t size_bytes = 0;
+    for (int i = 0; i < command->argc; i++) {
+        bool is_string = !command->lens || command->lens[i] == SIZE_MAX;
+        lens[i] = is_string ? strlen(command->argv[i]) : command->lens[i];
+        size_bytes += lens[i];
+    }
+    return size_bytes;
+}
+
 static int wait_for_room(struct coro_redis *redis, int64_t deadline_ms)
 {
     while (redis->context && redis->outstanding_bytes > OUTSTANDING_MAX_BYTES) {
@@ -204,28 +215,31 @@ static int wait_for_room(struct coro_redis *redis, int64_t deadline_ms)
     return redis->context ? 0 : -ENOTCONN;
 }
 
-static int send_formatted(struct coro_redis *redis, struct call *call,
-                          const struct coro_redis_command *command)
-{
-    char *formatted = coro_redis_format(command, &call->size_bytes);
-    if (!formatted)
-        return -ENOMEM;
-    int status = redisAsyncFormattedCommand(redis->context, on_reply, call,
-                                            formatted, call->size_bytes);
-    free(formatted);
-    return status == REDIS_OK ? 0 : -ENOTCONN;
-}
-
 static int send_command(struct coro_redis *redis,
                         const struct coro_redis_command *command,
                         struct call **ret_call)
 {
+    size_t few_lens[16];
+    size_t *lens = few_lens;
+    if (command->argc > 16) {
+        lens = malloc((size_t)command->argc * sizeof *lens);
+        if (!lens)
+            return -ENOMEM;
+    }
+    int status = -ENOMEM;
     struct call *call = calloc(1, sizeof *call);
-    if (!call)
-        return -ENOMEM;
-    coro_future_init(&call->done);
-    call->redis = redis;
-    int status = send_formatted(redis, call, command);
+    if (call) {
+        coro_future_init(&call->done);
+        call->redis = redis;
+        call->size_bytes = size_of(command, lens);
+        status =
+            redisAsyncCommandArgv(redis->context, on_reply, call, command->argc,
+                                  command->argv, lens) == REDIS_OK
+                ? 0
+                : -ENOTCONN;
+    }
+    if (lens != few_lens)
+        free(lens);
     if (status < 0) {
         free(call);
         return status;
