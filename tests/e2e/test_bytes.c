@@ -68,14 +68,14 @@ static void push_large(struct scene *scene, const char *seconds, size_t nbytes,
 static void the_largest_jobs_survive_a_kill(void **state)
 {
     struct scene *scene = *state;
-    push_large(scene, "9", LARGEST, 6);
+    push_large(scene, "6", LARGEST, 4);
     start(&scene->corq, RUN(scene), "--handler", "x=sleep");
-    assert_true(scene_sees_lines(scene, "Wait 9 ", 6));
+    assert_true(scene_sees_lines(scene, "Wait 6 ", 4));
     program_signal(&scene->corq, SIGKILL);
     program_wait_exit(&scene->corq, PATIENCE_MS);
     start(&scene->second, RUN(scene), "--handler", "x=sleep");
     assert_true(
-        program_wait_for_lines(&scene->second, "Done 9 ", 6, PATIENCE_MS));
+        program_wait_for_lines(&scene->second, "Done 6 ", 4, PATIENCE_MS));
     assert_true(sees_drained(&scene->redis, QUEUES("queue")));
     end(&scene->second);
     assert_int_equal(scene_count_dead(scene), 0);
@@ -95,10 +95,10 @@ static long long peak_memory(struct scene *scene)
 static void large_jobs_behind_small_ones_cost_redis_little(void **state)
 {
     struct scene *scene = *state;
-    size_t nlarge = test_scale(100, 30);
+    size_t nlarge = test_scale(60, 30);
     start(&scene->corq, RUN(scene), "--handler", "x=noop", "--handler", "noop",
           "--concurrency", "1000");
-    push_large(scene, "0", 100, 20000);
+    push_large(scene, "0", 100, 5000);
     assert_true(sees_drained(&scene->redis, QUEUES("queue")));
     program_signal(&scene->corq, SIGSTOP);
     for (size_t i = 0; i < nlarge; i++)
@@ -109,7 +109,7 @@ static void large_jobs_behind_small_ones_cost_redis_little(void **state)
     print_message("--- %zu jobs of 4 MiB: Redis had %lld MiB at most\n", nlarge,
                   peak >> 20);
     /* What waits, and a few of them more than once while they are moved. */
-    assert_true(peak < (long long)(nlarge * 4 + 256) << 20);
+    assert_true(peak < (long long)(nlarge * 4 + 220) << 20);
     end(&scene->corq);
 }
 
