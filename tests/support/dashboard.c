@@ -90,7 +90,7 @@ static bool check_mode(const char *mode)
     for (size_t i = 0; mode && i < sizeof modes / sizeof *modes; i++)
         if (strcmp(mode, modes[i]) == 0)
             return true;
-    return check(!"a mode", mode);
+    return check(false, mode);
 }
 
 /* The queues are told three times, and each must say the same. */
