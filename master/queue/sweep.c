@@ -274,6 +274,9 @@ static int look(struct sweep *sweep)
     int status = look_at_owners(sweep);
     if (status < 0 || was_gap(sweep, start_ms))
         begin_anew(sweep);
+    /* Whether Redis answers during what follows is seen by the next look: it
+     * comes so much later. */
+    int64_t looked_ms = coro_now_ms();
     sweep->generation = coro_redis_generation(sweep->redis);
     if (status == 0)
         status = recover_all(sweep);
@@ -281,7 +284,7 @@ static int look(struct sweep *sweep)
         status = cast_net(sweep);
     if (status == -EREMOTEIO)
         status = 0; /* without the net it works as well */
-    sweep->last_ms = status == 0 ? coro_now_ms() : 0;
+    sweep->last_ms = status == 0 ? looked_ms : 0;
     return status;
 }
 

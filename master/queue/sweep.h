@@ -33,7 +33,8 @@ struct sweep {
     int64_t empty_ms;     /* how long nothing of a process is found, before it
                              is forgotten */
     struct list suspects; /* whose lease is missing */
-    int64_t last_ms;      /* when the last look ended; 0: none that counts */
+    int64_t last_ms;      /* when the leases were last looked at; 0: never,
+                             or not all of them */
     uint64_t generation;  /* of the connection then */
     uint64_t nlooks;
     char cursor[24]; /* of the net's SCAN */

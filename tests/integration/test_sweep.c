@@ -195,27 +195,34 @@ static bool is_past(void *time_ms)
     return coro_now_ms() > *(int64_t *)time_ms;
 }
 
-static bool has_ended(void *time_ms)
+static bool has_begun(void *nlooks)
 {
-    return sweep.last_ms > *(int64_t *)time_ms;
+    return sweep.nlooks >= *(uint64_t *)nlooks;
 }
 
-static int freeze(void *argument)
+/* Redis stands still for longer than a lease; then, when @nlooks more looks
+ * have begun, and so all before have ended, the dead one takes its lease. */
+static void freeze(struct stage *stage, uint64_t nlooks)
 {
-    struct stage *stage = argument;
-    begin(stage);
-    expect_that(stage_wait_until(has_suspects, NULL));
     redis_server_pause(&stage->server);
     int64_t time_ms = coro_after(least.lease_ms * 3 / 2);
     expect_that(stage_wait_until(is_past, &time_ms));
-    time_ms = coro_now_ms();
+    nlooks += sweep.nlooks;
     redis_server_resume(&stage->server);
-    /* Every lease has run out; those who live take theirs anew now. */
-    expect_that(stage_wait_until(has_ended, &time_ms));
+    expect_that(stage_wait_until(has_begun, &nlooks));
     expect_that(least_gives(stage, "3", "HLEN " DEAD_INFLIGHT));
     redis_do(&stage->server, "SET " DEAD_LEASE " 2:elsewhere");
-    expect_that(stage_wait_until(has_none, NULL));
+    expect_that(looks_again(4));
     expect_that(least_gives(stage, "3", "HLEN " DEAD_INFLIGHT));
+}
+
+static int freeze_between_looks(void *argument)
+{
+    struct stage *stage = argument;
+    begin(stage);
+    expect_that(looks_again(1));
+    expect_that(has_suspects(NULL));
+    freeze(stage, 1);
     end(stage);
     return 0;
 }
@@ -226,7 +233,32 @@ static void a_redis_that_stood_still_proves_nobody_dead(void **state)
     prepare();
     least.lease_ms = 1000;
     leave_behind(stage);
-    stage_play(stage, freeze);
+    stage_play(stage, freeze_between_looks);
+    assert_true(least_gives(stage, "6", "LRANGE q 0 -1"));
+}
+
+static int freeze_in_a_look(void *argument)
+{
+    struct stage *stage = argument;
+    begin(stage);
+    expect_that(stage_wait_until(has_suspects, NULL));
+    expect_that(sweep.last_ms == 0);
+    freeze(stage, 2);
+    end(stage);
+    return 0;
+}
+
+/* The leases were looked at before; what comes after them takes long. */
+static void nor_does_one_that_stood_still_in_the_middle_of_a_look(void **state)
+{
+    struct stage *stage = *state;
+    prepare();
+    least.lease_ms = 1000;
+    leave_behind(stage);
+    redis_do(&stage->server, "EVAL %s 0",
+             "for i = 1, 500 do redis.call('LPUSH', '" OWNER_INBOX_PREFIX
+             "host:3:ef:' .. i, i) end");
+    stage_play(stage, freeze_in_a_look);
     assert_true(least_gives(stage, "6", "LRANGE q 0 -1"));
 }
 
@@ -407,6 +439,7 @@ int main(void)
         LEAST_TEST(the_net_knows_queues_with_colons_by_their_inbox),
         LEAST_TEST(a_lease_that_comes_back_is_left_alone),
         LEAST_TEST(a_redis_that_stood_still_proves_nobody_dead),
+        LEAST_TEST(nor_does_one_that_stood_still_in_the_middle_of_a_look),
         LEAST_TEST(nor_does_a_connection_that_was_lost),
         LEAST_TEST(only_the_leader_goes_on_looking),
         LEAST_TEST(a_dead_process_of_this_machine_is_found_at_once),
