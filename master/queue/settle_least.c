@@ -232,7 +232,9 @@ static int gather_failed(struct settle_lane *lane)
             continue;
         if (!settle_has_room(batch, job))
             break;
-        int status = add_failed(lane, job, &record, now_us);
+        /* A time of its own for each: equal members of a set are one. */
+        int status =
+            add_failed(lane, job, &record, now_us + (int64_t)batch->njobs);
         if (status < 0)
             return batch->njobs > 0 ? 0 : status;
     }
