@@ -19,6 +19,7 @@
 #include "coro/core/stack.h"
 #include "coro/sched/future.h"
 #include "coro/sched/group.h"
+#include "coro/sched/inbox.h"
 #include "coro/sched/loop.h"
 #include "coro/sched/task.h"
 #include "coro/sched/wheel.h"
@@ -90,6 +91,15 @@ struct coro_loop {
     int64_t now_ns;       /* when the present turn began */
     int64_t io_looked_ns;
     atomic_bool stop;
+
+    /* What other threads have to do with; the memory goes with the last one. */
+    atomic_uint nrefs;
+    atomic_bool is_stopped;
+    struct coro_inbox inbox;
+    struct list remotes;            /* whose tasks run */
+    struct coro_executor *executor; /* NULL until it is needed */
+    unsigned max_threads;
+    int64_t thread_idle_ms;
 };
 
 /** Runs what is ready now, once each. Context: loop thread, not in a task. */
@@ -116,6 +126,12 @@ void coro_wake(struct coro_task *task, int status);
 
 /** Wakes the first task of @waiters; false when there is none. */
 bool coro_wake_first(struct list *waiters, int status);
+
+/** The loop is being freed: ends its threads, waiting for what they do. */
+void coro_executor_end(struct coro_loop *loop);
+
+/** The loop is being freed: whoever waits for one of its tasks is told. */
+void coro_remote_end_all(struct coro_loop *loop);
 
 /** Makes @task, which was just spawned, a member of @group. */
 void coro_task_join_group(struct coro_task *task, struct coro_group *group);
