@@ -13,14 +13,32 @@
  * run_until_complete, close              coro_loop_run_until_complete(),
  *                                        coro_loop_free()
  * call_soon                              coro_loop_call_soon()
- * create_task, current_task              coro_spawn(), coro_task_current()
- *                                                                sched/task.h
+ * create_task, current_task, all_tasks   coro_spawn(), coro_task_current(),
+ *                                        _all()                  sched/task.h
+ * Task.done, result, cancelled           coro_task_is_done(), _result(),
+ *                                        _is_cancelled()
+ * a result that is an object             coro_task_return(), _value(),
+ *                                        _take_value()
  * Task.cancel, uncancel, cancelling      coro_task_cancel(), _uncancel(),
- *                                        _is_cancelling()
+ *                                        _ncancels()
+ * get_name, set_name                     coro_task_name(), _set_name()
  * sleep, sleep(0)                        coro_sleep(), coro_relax()
- * Future, set_result, add_done_callback  coro_future_init(), _set(),
- *                                        _add_callback()       sched/future.h
- * await future                           coro_future_wait()
+ * Future, set_result, set_exception      coro_future_init(), _set()
+ *                                                              sched/future.h
+ * Future.result, cancel                  coro_future_status(), _value(),
+ *                                        _cancel()
+ * add_done_callback                      coro_future_add_callback()
+ * InvalidStateError                      -EALREADY, -EINPROGRESS
+ * await future                           coro_future_await(), _wait()
+ * await task                             coro_await(), coro_task_wait()
+ *                                                               sched/await.h
+ * wait_for, shield                       coro_wait_for(), coro_shield()
+ * timeout, timeout_at                    coro_timeout_begin(), _end()
+ *                                                             sched/timeout.h
+ * gather, wait                           coro_gather(), coro_wait()
+ *                                                              sched/gather.h
+ * as_completed                           coro_as_completed_next()
+ *                                                        sched/as_completed.h
  * TaskGroup                              coro_group_spawn(), _wait(),
  *                                        _close()               sched/group.h
  * Queue(maxsize)                         coro_queue_init(), _put(), _get()
@@ -47,11 +65,15 @@
 #include "coro/core/context.h"
 #include "coro/core/stack.h"
 #include "coro/io/redis.h"
+#include "coro/sched/as_completed.h"
+#include "coro/sched/await.h"
 #include "coro/sched/future.h"
+#include "coro/sched/gather.h"
 #include "coro/sched/group.h"
 #include "coro/sched/loop.h"
 #include "coro/sched/queue.h"
 #include "coro/sched/submit.h"
 #include "coro/sched/task.h"
+#include "coro/sched/timeout.h"
 
 #endif

@@ -36,8 +36,9 @@ void coro_group_cancel(struct coro_group *group)
         coro_task_cancel(list_entry(link, struct coro_task, in_group));
 }
 
-void coro_group_left(struct coro_group *group)
+void coro_group_left(struct coro_group *group, const struct coro_task *task)
 {
+    (void)task;
     if (!list_is_empty(&group->members))
         return;
     while (coro_wake_first(&group->waiters, 0))
@@ -61,5 +62,5 @@ void coro_group_close(struct coro_group *group)
             was_cancelled = true;
     }
     if (was_cancelled)
-        coro_task_cancel(coro_task_current());
+        coro_task_cancel_later(coro_task_current());
 }

@@ -289,10 +289,10 @@ static inline void tell_end(struct coro_task *self, int result)
     if (list_is_empty(&ended->waiters) && !ended->callbacks)
         ended->state = CORO_FUTURE_DONE;
     else
-        coro_future_set(ended, result, NULL);
+        coro_future_set(ended, result, ended->value);
     if (self->group) {
         list_remove(&self->in_group);
-        coro_group_left(self->group);
+        coro_group_left(self->group, self);
     }
 }
 
@@ -351,6 +351,8 @@ static struct coro_task *place_task(struct coro_loop *loop,
     list_init(&task->waiting);
     coro_timer_init(&task->timer, wake_late);
     coro_future_init(&task->ended);
+    task->ncancels = 0;
+    task->free_value = NULL;
     task->group = NULL;
     task->id = ++loop->last_id;
     task->since_ms = loop->wheel.now_ms;

@@ -40,9 +40,11 @@ struct coro_task {
 
     struct coro_loop *loop;
     unsigned nrefs;          /* the loop's own until it ended, and handles */
+    unsigned ncancels;       /* asked for and not taken back */
     struct list waiting;     /* in what it waits for, if that is a list */
     struct coro_timer timer; /* the deadline of its present wait */
     struct coro_future ended;
+    void (*free_value)(void *value); /* what ended.value is freed with */
     coro_task_fn *function;
     void *argument;
     const char *name;
@@ -136,8 +138,22 @@ void coro_remote_end_all(struct coro_loop *loop);
 /** Makes @task, which was just spawned, a member of @group. */
 void coro_task_join_group(struct coro_task *task, struct coro_group *group);
 
-/** A member of @group has ended and is out of its list. */
-void coro_group_left(struct coro_group *group);
+/** @task, a member of @group, has ended and is out of its list. */
+void coro_group_left(struct coro_group *group, const struct coro_task *task);
+
+/**
+ * Has the running task, which took a cancellation while it could not act on
+ * it, see that one at its next suspension. It counts once all the same.
+ */
+void coro_task_cancel_later(struct coro_task *self);
+
+/**
+ * Waits until @task has ended, whatever comes meanwhile.
+ *
+ * Returns whether the waiting task was cancelled, each time of which @task was
+ * cancelled too. Context: coroutine on the loop thread. Suspends.
+ */
+bool coro_task_wait_out(struct coro_task *task);
 
 /** Frees a task that is referred to by nobody and does not run. */
 void coro_task_destroy(struct coro_task *task);
