@@ -140,7 +140,21 @@ libs_of = $(foreach layer,$(call below,$(1),$(LAYERS)),$(call lib,$(layer)))
 
 PROGRAM := $(BUILD)/corq
 
-all: $(PROGRAM)
+# Each example is one file, and needs nothing but the coroutine library.
+EXAMPLES := $(wildcard examples/*.c)
+example_program = $(addprefix $(BUILD)/,$(basename $(1)))
+
+all: $(PROGRAM) examples
+
+examples: $(call example_program,$(EXAMPLES))
+
+define example_rule
+$(call example_program,$(1)): $(call object,$(1)) $(call libs_of,coro/io)
+	@mkdir -p $$(@D)
+	@echo "  link   $$@"
+	@$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
+endef
+$(foreach example,$(EXAMPLES),$(eval $(call example_rule,$(example))))
 
 $(PROGRAM): $(call object,master/main.c) $(call libs_of,master)
 	@echo "  link   $@"
@@ -192,7 +206,7 @@ $(BUILD)/tests/integration/test_oom_%: \
 
 $(call object,$(TESTS) $(SOURCES_support)): | deps-test
 
-tests: $(PROGRAM) $(call test_program,$(TESTS))
+tests: $(PROGRAM) examples $(call test_program,$(TESTS))
 
 run_tests = BUILD=$(BUILD) WRAPPER="$(WRAPPER)" tests/run.sh
 
@@ -205,7 +219,7 @@ test-unit: $(call test_program,$(TESTS_UNIT))
 test-integration: $(PROGRAM) $(call test_program,$(TESTS_INTEGRATION))
 	@$(run_tests) $(call test_program,$(TESTS_INTEGRATION))
 
-test-e2e: $(PROGRAM) $(call test_program,$(TESTS_E2E))
+test-e2e: $(PROGRAM) examples $(call test_program,$(TESTS_E2E))
 	@$(run_tests) $(call test_program,$(TESTS_E2E))
 
 check-asan:
@@ -323,7 +337,7 @@ help:
 	@echo 'make fuzz       the job codec against Jansson for $$(FUZZ_SECONDS), by default 60'
 	@echo 'make check-long all of those checks, at full size'
 
-.PHONY: all tests test test-unit test-integration test-e2e check-asan \
+.PHONY: all examples tests test test-unit test-integration test-e2e check-asan \
     check-ubsan check-tsan check-valgrind check-fallback check-clang \
     check-aarch64 check-long fuzz fuzz-run run demo bench lint format install uninstall deps deps-run \
     deps-test deps-lint deps-check clean help

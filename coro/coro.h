@@ -12,7 +12,12 @@
  *                                        forever(), coro_loop_stop()
  * run_until_complete, close              coro_loop_run_until_complete(),
  *                                        coro_loop_free()
- * call_soon                              coro_loop_call_soon()
+ * call_soon, call_later, call_at         coro_call_soon(), _later(), _at()
+ * Handle.cancel                          coro_call_cancel()      sched/call.h
+ * Runner, Ctrl-C                         coro_main(), coro_runner_run()
+ *                                                              sched/runner.h
+ * add_signal_handler                     coro_signals_open(), _wait()
+ *                                                              sched/signal.h
  * create_task, current_task, all_tasks   coro_spawn(), coro_task_current(),
  *                                        _all()                  sched/task.h
  * Task.done, result, cancelled           coro_task_is_done(), _result(),
@@ -43,7 +48,13 @@
  *                                        _close()               sched/group.h
  * Queue(maxsize)                         coro_queue_init(), _put(), _get()
  *                                                               sched/queue.h
- * call_soon_threadsafe                   coro_submit_push()    sched/submit.h
+ * call_soon_threadsafe                   coro_call_soon_threadsafe()
+ *                                                               sched/inbox.h
+ * run_coroutine_threadsafe               coro_submit()         sched/remote.h
+ * concurrent.futures.Future              coro_remote_result(), _cancel(),
+ *                                        _add_callback(), _wait()
+ * to_thread, run_in_executor             coro_run_in_thread()
+ *                                                            sched/executor.h
  * redis.asyncio                          coro_redis_call()        io/redis.h
  *
  * Ground rules
@@ -55,7 +66,7 @@
  * - Callbacks complete futures; only the loop resumes.
  * - What becomes ready first runs first.
  * - A loop and everything in it belong to one thread. Into it from elsewhere
- *   leads one door: the submit queue.
+ *   leads one door, its inbox; and one leads out, to the threads of its executor.
  */
 #ifndef CORO_H
 #define CORO_H
@@ -67,11 +78,17 @@
 #include "coro/io/redis.h"
 #include "coro/sched/as_completed.h"
 #include "coro/sched/await.h"
+#include "coro/sched/call.h"
+#include "coro/sched/executor.h"
 #include "coro/sched/future.h"
 #include "coro/sched/gather.h"
 #include "coro/sched/group.h"
+#include "coro/sched/inbox.h"
 #include "coro/sched/loop.h"
 #include "coro/sched/queue.h"
+#include "coro/sched/remote.h"
+#include "coro/sched/runner.h"
+#include "coro/sched/signal.h"
 #include "coro/sched/submit.h"
 #include "coro/sched/task.h"
 #include "coro/sched/timeout.h"

@@ -264,7 +264,8 @@ static int job_new(const struct coro_thread_work *work, struct job **ret_job)
 }
 
 static int run_in_pool(struct coro_loop *loop,
-                       const struct coro_thread_work *work, struct job **ret_job)
+                       const struct coro_thread_work *work,
+                       struct job **ret_job)
 {
     if (loop->is_closing)
         return -ESHUTDOWN;

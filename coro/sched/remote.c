@@ -22,6 +22,8 @@ struct coro_remote {
     bool is_done;
     int status; /* of the wait: 0, or why there is no result */
     int result;
+    void *value;
+    void (*free_value)(void *value);
 
     struct coro_post start;
     struct coro_post cancel;
@@ -43,6 +45,8 @@ void coro_remote_unref(struct coro_remote *remote)
 {
     if (!remote || atomic_fetch_sub(&remote->nrefs, 1) != 1)
         return;
+    if (remote->free_value)
+        remote->free_value(remote->value);
     pthread_cond_destroy(&remote->done);
     pthread_mutex_destroy(&remote->lock);
     coro_loop_unref(remote->loop);
@@ -74,7 +78,10 @@ static void on_task_ended(struct coro_callback *callback)
 {
     struct coro_remote *remote =
         list_entry(callback, struct coro_remote, ended);
-    int result = coro_future_status(coro_task_future(remote->task));
+    int result = coro_task_result(remote->task);
+    /* Not yet done, it is still this thread's alone. */
+    remote->free_value = remote->task->free_value;
+    remote->value = coro_task_take_value(remote->task);
     coro_task_unref(remote->task);
     remote->task = NULL;
     list_remove(&remote->link);
@@ -164,6 +171,11 @@ bool coro_remote_is_done(struct coro_remote *remote)
     bool is_done = remote->is_done;
     pthread_mutex_unlock(&remote->lock);
     return is_done;
+}
+
+void *coro_remote_value(struct coro_remote *remote)
+{
+    return coro_remote_is_done(remote) ? remote->value : NULL;
 }
 
 bool coro_remote_cancel(struct coro_remote *remote)

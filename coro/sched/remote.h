@@ -57,6 +57,13 @@ void coro_remote_unref(struct coro_remote *remote);
 bool coro_remote_is_done(struct coro_remote *remote);
 
 /**
+ * What the task gave to coro_task_return(); NULL if nothing, or while it is not
+ * done. Borrowed from @remote; it is freed with the last reference, in the
+ * thread that gives that back. Any thread.
+ */
+void *coro_remote_value(struct coro_remote *remote);
+
+/**
  * Asks the task to end, as coro_task_cancel() does.
  *
  * Returns false when it has ended already. Asking twice before the loop has
