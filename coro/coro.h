@@ -44,10 +44,23 @@
  *                                                              sched/gather.h
  * as_completed                           coro_as_completed_next()
  *                                                        sched/as_completed.h
- * TaskGroup                              coro_group_spawn(), _wait(),
- *                                        _close()               sched/group.h
- * Queue(maxsize)                         coro_queue_init(), _put(), _get()
- *                                                               sched/queue.h
+ * TaskGroup                              coro_group_begin(), _spawn(), _end()
+ *                                                               sched/group.h
+ * Lock                                   coro_lock_acquire(), _release()
+ *                                                                sched/lock.h
+ * Event                                  coro_event_set(), _wait()
+ *                                                               sched/event.h
+ * Condition                              coro_condition_wait(), _wait_for(),
+ *                                        _notify()          sched/condition.h
+ * Semaphore, BoundedSemaphore            coro_semaphore_acquire(), _release()
+ *                                                           sched/semaphore.h
+ * Barrier                                coro_barrier_wait(), _abort(),
+ *                                        _reset()             sched/barrier.h
+ * Queue(maxsize), LifoQueue,             coro_queue_init(), _init_lifo(),
+ * PriorityQueue                          _init_priority()       sched/queue.h
+ * Queue.put, get, put_nowait, get_nowait coro_queue_put(), _get(),
+ *                                        _try_put(), _try_get()
+ * Queue.task_done, join                  coro_queue_task_done(), _join()
  * call_soon_threadsafe                   coro_call_soon_threadsafe()
  *                                                               sched/inbox.h
  * run_coroutine_threadsafe               coro_submit()         sched/remote.h
@@ -78,16 +91,21 @@
 #include "coro/io/redis.h"
 #include "coro/sched/as_completed.h"
 #include "coro/sched/await.h"
+#include "coro/sched/barrier.h"
 #include "coro/sched/call.h"
+#include "coro/sched/condition.h"
+#include "coro/sched/event.h"
 #include "coro/sched/executor.h"
 #include "coro/sched/future.h"
 #include "coro/sched/gather.h"
 #include "coro/sched/group.h"
 #include "coro/sched/inbox.h"
+#include "coro/sched/lock.h"
 #include "coro/sched/loop.h"
 #include "coro/sched/queue.h"
 #include "coro/sched/remote.h"
 #include "coro/sched/runner.h"
+#include "coro/sched/semaphore.h"
 #include "coro/sched/signal.h"
 #include "coro/sched/submit.h"
 #include "coro/sched/task.h"
