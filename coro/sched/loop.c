@@ -173,7 +173,8 @@ static void turn(struct coro_loop *loop)
 
 static void start(struct coro_loop *loop)
 {
-    ensure(!loop->is_running);
+    ensure(!loop->is_running && "a loop can't be run or freed from inside");
+    coro_schedule_own(loop);
     coro_schedule_enter(loop);
     coro_sanitize_begin_thread(&loop->notes);
     loop->is_running = true;
@@ -309,6 +310,7 @@ int coro_loop_new(const struct coro_loop_options *options,
     loop->timer_fd = -1;
     loop->wake_fd = -1;
     loop->timer_set_ms = CORO_NEVER;
+    coro_schedule_own(loop);
     list_init(&loop->tasks);
     list_init(&loop->sources);
     coro_wheel_init(&loop->wheel, coro_now_ms());
@@ -348,7 +350,7 @@ size_t coro_loop_free(struct coro_loop *loop)
     for (int round = 0; round < CANCEL_ROUNDS && loop->ntasks > 0; round++)
         cancel_all(loop);
     list_foreach_safe (link, &loop->tasks)
-        coro_sanitize_end(&list_entry(link, struct coro_task, all)->notes);
+        coro_task_drop(list_entry(link, struct coro_task, all));
     finish(loop);
     coro_schedule_enter(outer);
     destroy(loop);
