@@ -7,6 +7,12 @@
  *
  * What asyncio calls                     is here
  * ------------------------------------   ------------------------------------
+ * generator: yield, next, send, throw,   coro_yield(), coro_gen_next(),
+ * close, inspect.getgeneratorstate       _send(), _throw(), _close(), _state()
+ *                                                           sched/generator.h
+ * try … finally, contextlib.ExitStack,   coro_defer(), coro_undefer(),
+ * memory that frees itself               coro_alloc(), coro_format(), _strdup()
+ *                                                               sched/defer.h
  * asyncio.run                            coro_run()              sched/loop.h
  * new_event_loop, run_forever, stop      coro_loop_new(), coro_loop_run_
  *                                        forever(), coro_loop_stop()
@@ -94,10 +100,12 @@
 #include "coro/sched/barrier.h"
 #include "coro/sched/call.h"
 #include "coro/sched/condition.h"
+#include "coro/sched/defer.h"
 #include "coro/sched/event.h"
 #include "coro/sched/executor.h"
 #include "coro/sched/future.h"
 #include "coro/sched/gather.h"
+#include "coro/sched/generator.h"
 #include "coro/sched/group.h"
 #include "coro/sched/inbox.h"
 #include "coro/sched/lock.h"

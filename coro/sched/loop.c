@@ -199,7 +199,8 @@ static void turn(struct coro_loop *loop)
 
 static void start(struct coro_loop *loop)
 {
-    ensure(!loop->is_running);
+    ensure(!loop->is_running && "a loop can't be run or freed from inside");
+    coro_schedule_own(loop);
     coro_schedule_enter(loop);
     coro_sanitize_begin_thread(&loop->notes);
     loop->is_running = true;
@@ -356,6 +357,7 @@ static struct coro_loop *allocate(const struct coro_loop_options *options)
     loop->timer_fd = -1;
     loop->wake_fd = -1;
     loop->timer_set_ms = CORO_NEVER;
+    coro_schedule_own(loop);
     list_init(&loop->tasks);
     list_init(&loop->sources);
     list_init(&loop->remotes);
@@ -410,7 +412,7 @@ size_t coro_loop_free(struct coro_loop *loop)
     for (int round = 0; round < CANCEL_ROUNDS && loop->ntasks > 0; round++)
         cancel_all(loop);
     list_foreach_safe (link, &loop->tasks)
-        coro_sanitize_end(&list_entry(link, struct coro_task, all)->notes);
+        coro_task_drop(list_entry(link, struct coro_task, all));
     /* Its threads come last: they may be waiting for one of its tasks. */
     coro_inbox_close(&loop->inbox);
     coro_remote_end_all(loop);

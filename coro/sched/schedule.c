@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "coro/base/ensure.h"
+#include "coro/sched/flow.h"
 
 static _Thread_local struct coro_loop *current_loop;
 
@@ -19,6 +20,17 @@ void coro_schedule_enter(struct coro_loop *loop)
     current_loop = loop;
 }
 
+/* A variable of the thread's own has an address of its own. */
+void coro_schedule_own(struct coro_loop *loop)
+{
+    loop->owner = &current_loop;
+}
+
+bool coro_schedule_is_own(const struct coro_loop *loop)
+{
+    return loop->owner == &current_loop;
+}
+
 struct coro_task *coro_task_current(void)
 {
     return current_loop ? current_loop->current : NULL;
@@ -29,6 +41,7 @@ struct coro_task *coro_task_current(void)
 static inline void push_ready(struct coro_loop *loop,
                               struct coro_callback *callback)
 {
+    ensure(loop->owner == &current_loop && "a loop belongs to its thread");
     callback->next = NULL;
     callback->is_queued = true;
     if (loop->ready_first)
@@ -192,6 +205,7 @@ static struct coro_task *running_task(void)
 {
     struct coro_task *self = coro_task_current();
     ensure(self && "a suspending function needs to be called by a task");
+    ensure(!self->is_ending && "what was deferred can't suspend");
     return self;
 }
 
@@ -213,7 +227,8 @@ static void wake_rested(struct coro_timer *timer)
     coro_wake(list_entry(timer, struct coro_task, timer), 0);
 }
 
-int coro_park(struct list *waiters, int64_t deadline_ms)
+int coro_park_for(struct list *waiters, int64_t deadline_ms,
+                  const char *waits_for)
 {
     struct coro_task *self = running_task();
     struct coro_loop *loop = self->loop;
@@ -227,6 +242,7 @@ int coro_park(struct list *waiters, int64_t deadline_ms)
     }
     if (waiters)
         list_append(waiters, &self->waiting);
+    self->waits_for = waits_for;
     self->state = CORO_TASK_WAITING;
     return suspend(loop, self);
 }
@@ -240,6 +256,7 @@ int coro_sleep_until(int64_t deadline_ms)
     if (take_cancellation(self))
         return -ECANCELED;
     self->timer.fire = wake_rested;
+    self->waits_for = "sleep";
     coro_wheel_add(&loop->wheel, &self->timer, deadline_ms);
     self->state = CORO_TASK_WAITING;
     return suspend(loop, self);
@@ -296,6 +313,12 @@ static inline void tell_end(struct coro_task *self, int result)
     }
 }
 
+static __attribute__((noinline)) void run_deferred(struct coro_task *self)
+{
+    self->is_ending = true;
+    coro_defer_run_all(&self->deferred);
+}
+
 /* The last switch of a task. It is made from its first frame, by a jump: calls
  * that never return would put the processor's return predictor out of step. */
 static inline void leave_for_ever(struct coro_loop *loop,
@@ -322,6 +345,8 @@ static void task_main(void)
         result = self->function(self->argument);
     if (self->has_canary && !coro_stack_is_sound(&self->stack))
         overflowed(self);
+    if (self->deferred)
+        run_deferred(self);
     self->state = CORO_TASK_DONE;
     self->is_cancelling = false;
     list_remove(&self->all);
@@ -348,6 +373,10 @@ static struct coro_task *place_task(struct coro_loop *loop,
     task->wake_status = 0;
     task->state = CORO_TASK_NEW;
     task->is_cancelling = false;
+    task->is_ending = false;
+    task->waits_for = NULL;
+    task->generator = NULL;
+    task->deferred = NULL;
     list_init(&task->waiting);
     coro_timer_init(&task->timer, wake_late);
     coro_future_init(&task->ended);

@@ -17,7 +17,9 @@
 #include "coro/core/context.h"
 #include "coro/core/sanitize.h"
 #include "coro/core/stack.h"
+#include "coro/sched/defer.h"
 #include "coro/sched/future.h"
+#include "coro/sched/generator.h"
 #include "coro/sched/group.h"
 #include "coro/sched/inbox.h"
 #include "coro/sched/loop.h"
@@ -41,6 +43,8 @@ struct coro_task {
     struct coro_loop *loop;
     unsigned nrefs;          /* the loop's own until it ended, and handles */
     unsigned ncancels;       /* asked for and not taken back */
+    bool is_ending;          /* its function has returned: it can't suspend */
+    const char *waits_for;   /* what it waits for, or waited for last */
     struct list waiting;     /* in what it waits for, if that is a list */
     struct coro_timer timer; /* the deadline of its present wait */
     struct coro_future ended;
@@ -52,6 +56,8 @@ struct coro_task {
     struct list all;          /* in the loop's list of tasks */
     struct coro_group *group; /* its owner, or NULL */
     struct list in_group;
+    struct coro_gen *generator; /* the innermost one in which it stands */
+    struct coro_defer_block *deferred; /* what is undone when it ends */
     struct coro_stack stack;
     struct coro_sanitize notes;
 };
@@ -81,6 +87,8 @@ struct coro_loop {
     uint64_t last_id;
     bool is_closing;
     bool is_running;
+    const void *owner;         /* the thread that it belongs to */
+    struct coro_task *dropped; /* whose deferred functions are being called */
 
     struct coro_wheel wheel;
     struct list sources;
@@ -110,18 +118,30 @@ void coro_schedule_pass(struct coro_loop *loop);
 /** Makes @loop this thread's current one, or none (NULL). */
 void coro_schedule_enter(struct coro_loop *loop);
 
+/** Makes @loop the calling thread's own. */
+void coro_schedule_own(struct coro_loop *loop);
+
+/** True in the thread that @loop belongs to. Context: any thread. */
+bool coro_schedule_is_own(const struct coro_loop *loop);
+
 /**
  * Suspends the running task until it is woken.
  *
  * @waiters      the list to wait in, at its end; NULL: none.
  * @deadline_ms  absolute; CORO_NEVER: none.
+ * @waits_for    what it waits for, in words, for a dump. coro_park() takes the
+ *               expression that names the list.
  *
  * Returns the status that coro_wake() was given, -ETIMEDOUT when the deadline
  * came first, or -ECANCELED. In each case the task is in no list any more.
  *
  * Context: coroutine on the loop thread. Suspends; a cancellation point.
  */
-int coro_park(struct list *waiters, int64_t deadline_ms);
+int coro_park_for(struct list *waiters, int64_t deadline_ms,
+                  const char *waits_for);
+
+#define coro_park(waiters, deadline_ms) \
+    coro_park_for((waiters), (deadline_ms), #waiters)
 
 /** Makes @task, which is parked, ready; its coro_park() returns @status. */
 void coro_wake(struct coro_task *task, int status);
@@ -155,7 +175,13 @@ void coro_task_cancel_later(struct coro_task *self);
  */
 bool coro_task_wait_out(struct coro_task *task);
 
-/** Frees a task that is referred to by nobody and does not run. */
+/** Frees a task that is referred to by nobody and has ended. */
 void coro_task_destroy(struct coro_task *task);
+
+/**
+ * Gives up a task that has not ended and never runs again: what it deferred is
+ * called. Context: the loop's frame.
+ */
+void coro_task_drop(struct coro_task *task);
 
 #endif

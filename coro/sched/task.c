@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "coro/base/ensure.h"
+#include "coro/sched/flow.h"
 #include "coro/sched/future.h"
 #include "coro/sched/schedule.h"
 
@@ -24,10 +25,22 @@ void coro_task_unref(struct coro_task *task)
 void coro_task_destroy(struct coro_task *task)
 {
     struct coro_loop *loop = task->loop;
+    ensure(task->state == CORO_TASK_DONE &&
+           "a task that has not ended can't be freed");
     if (task->free_value)
         task->free_value(task->ended.value);
     coro_stack_give(task->is_large ? &loop->large_stacks : &loop->stacks,
                     task->stack);
+}
+
+void coro_task_drop(struct coro_task *task)
+{
+    struct coro_loop *loop = task->loop;
+    coro_gen_drop_all(task);
+    loop->dropped = task;
+    coro_defer_run_all(&task->deferred);
+    loop->dropped = NULL;
+    coro_sanitize_end(&task->notes);
 }
 
 void coro_task_join_group(struct coro_task *task, struct coro_group *group)
