@@ -65,7 +65,7 @@ struct coro_loop_options {
  * @options   NULL for the defaults.
  *
  * Returns 0, or -ENOMEM, -EMFILE, -ENFILE. Ownership: coro_loop_free().
- * Context: the thread that will run it.
+ * Context: any thread. The loop belongs to it until another one runs the loop.
  */
 int coro_loop_new(const struct coro_loop_options *options,
                   struct coro_loop **ret_loop);
