@@ -46,7 +46,8 @@ struct coro_inbox {
  *
  * Returns 0, or -ESHUTDOWN when @loop was freed; @post is then still the
  * caller's. Ownership: the loop's until run is called.
- * Context: any thread that holds a reference or knows that the loop lives.
+ * Context: any thread that holds a reference, or knows that the loop lives until
+ * this has returned (which is later than the moment at which @post may run).
  */
 int coro_loop_post(struct coro_loop *loop, struct coro_post *post);
 

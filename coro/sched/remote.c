@@ -271,9 +271,12 @@ static void post_to_waiter(struct coro_remote_callback *callback,
 {
     struct wait *wait = list_entry(callback, struct wait, callback);
     (void)remote;
+    /* Once it is posted that loop may go on, and end, at any moment. */
+    struct coro_loop *loop = coro_loop_ref(wait->loop);
     /* Refused: that loop was freed, and the waiter with it. */
-    if (coro_loop_post(wait->loop, &wait->post) < 0)
+    if (coro_loop_post(loop, &wait->post) < 0)
         wait_free(wait);
+    coro_loop_unref(loop);
 }
 
 int coro_remote_wait(struct coro_remote *remote, int64_t deadline_ms,

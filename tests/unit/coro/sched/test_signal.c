@@ -1,0 +1,495 @@
+/*
+ * Signals as something to await, and the runner that Ctrl-C ends.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "coro/sched/call.h"
+#include "coro/sched/group.h"
+#include "coro/sched/loop.h"
+#include "coro/sched/runner.h"
+#include "coro/sched/signal.h"
+
+static const int usr1[] = {SIGUSR1, 0};
+static const int usr2[] = {SIGUSR2, 0};
+static const int both[] = {SIGUSR1, SIGUSR2, 0};
+
+struct scene {
+    int numbers[8];
+    int nnumbers;
+    int statuses[4];
+};
+
+static void run(struct scene *scene, coro_task_fn *body)
+{
+    int result = 1;
+    assert_int_equal(coro_run(body, scene, &result), 0);
+    assert_int_equal(result, 0);
+}
+
+static void note(struct scene *scene, int number)
+{
+    scene->numbers[scene->nnumbers++] = number;
+}
+
+/* --- awaiting ------------------------------------------------------------- */
+
+static int await_some(void *argument)
+{
+    struct scene *scene = argument;
+    struct coro_signals signals;
+    int status = coro_signals_open(&signals, coro_loop_current(), both);
+    raise(SIGUSR2);
+    raise(SIGUSR1);
+    for (int i = 0; i < 2; i++)
+        note(scene, coro_signals_wait(&signals, CORO_NEVER));
+    raise(SIGUSR1);
+    raise(SIGUSR1);
+    note(scene, coro_signals_wait(&signals, CORO_NEVER));
+    note(scene, coro_signals_wait(&signals, coro_after(5)));
+    coro_signals_close(&signals);
+    coro_signals_close(&signals);
+    return status;
+}
+
+static void signals_are_awaited_lowest_first_and_once(void **state)
+{
+    struct scene scene = {.nnumbers = 0};
+    (void)state;
+    run(&scene, await_some);
+    assert_int_equal(scene.numbers[0], SIGUSR1);
+    assert_int_equal(scene.numbers[1], SIGUSR2);
+    assert_int_equal(scene.numbers[2], SIGUSR1);
+    assert_int_equal(scene.numbers[3], -ETIMEDOUT);
+}
+
+static void *send_from_a_thread(void *argument)
+{
+    (void)argument;
+    kill(getpid(), SIGUSR1);
+    return NULL;
+}
+
+static int await_from_a_thread(void *argument)
+{
+    struct scene *scene = argument;
+    struct coro_signals signals;
+    int status = coro_signals_open(&signals, coro_loop_current(), usr1);
+    for (int i = 0; i < 8; i++) {
+        pthread_t thread;
+        pthread_create(&thread, NULL, send_from_a_thread, NULL);
+        note(scene, coro_signals_wait(&signals, CORO_NEVER));
+        pthread_join(thread, NULL);
+    }
+    coro_signals_close(&signals);
+    return status;
+}
+
+static void a_signal_wakes_a_loop_that_sleeps(void **state)
+{
+    struct scene scene = {.nnumbers = 0};
+    (void)state;
+    run(&scene, await_from_a_thread);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(scene.numbers[i], SIGUSR1);
+}
+
+struct waiter {
+    struct coro_signals *signals;
+    int status;
+};
+
+static int wait_one(void *argument)
+{
+    struct waiter *waiter = argument;
+    waiter->status = coro_signals_wait(waiter->signals, CORO_NEVER);
+    return 0;
+}
+
+static int two_wait(void *argument)
+{
+    struct scene *scene = argument;
+    struct coro_signals signals;
+    struct waiter waiters[2] = {{&signals, 0}, {&signals, 0}};
+    struct coro_group group;
+    coro_group_init(&group, coro_loop_current());
+    int status = coro_signals_open(&signals, coro_loop_current(), usr1);
+    for (int i = 0; i < 2; i++)
+        coro_group_spawn(&group, wait_one, &waiters[i], NULL);
+    coro_relax();
+    raise(SIGUSR1);
+    coro_sleep(2);
+    coro_group_close(&group);
+    coro_signals_close(&signals);
+    scene->statuses[0] = waiters[0].status;
+    scene->statuses[1] = waiters[1].status;
+    return status;
+}
+
+static void a_signal_is_given_to_one_of_those_who_wait(void **state)
+{
+    struct scene scene = {.nnumbers = 0};
+    (void)state;
+    run(&scene, two_wait);
+    assert_int_equal(scene.statuses[0], SIGUSR1);
+    assert_int_equal(scene.statuses[1], -ECANCELED);
+}
+
+static int two_sets(void *argument)
+{
+    struct scene *scene = argument;
+    struct coro_signals one, two;
+    int status = coro_signals_open(&one, coro_loop_current(), usr1);
+    if (status == 0)
+        status = coro_signals_open(&two, coro_loop_current(), both);
+    raise(SIGUSR1);
+    note(scene, coro_signals_wait(&one, CORO_NEVER));
+    note(scene, coro_signals_wait(&two, CORO_NEVER));
+    coro_signals_close(&one);
+    raise(SIGUSR1);
+    note(scene, coro_signals_wait(&two, CORO_NEVER));
+    coro_signals_close(&two);
+    return status;
+}
+
+static void each_set_gets_the_signal(void **state)
+{
+    struct scene scene = {.nnumbers = 0};
+    (void)state;
+    run(&scene, two_sets);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(scene.numbers[i], SIGUSR1);
+}
+
+static void on_signal(void *argument, int number)
+{
+    note(argument, number);
+}
+
+static int be_called(void *argument)
+{
+    struct scene *scene = argument;
+    struct coro_signals signals;
+    int status = coro_signals_open(&signals, coro_loop_current(), both);
+    signals.on_signal = on_signal;
+    signals.argument = scene;
+    raise(SIGUSR1);
+    raise(SIGUSR2);
+    while (scene->nnumbers < 2)
+        coro_relax();
+    coro_signals_close(&signals);
+    return status;
+}
+
+static void a_set_may_have_a_function_called_instead(void **state)
+{
+    struct scene scene = {.nnumbers = 0};
+    (void)state;
+    run(&scene, be_called);
+    assert_int_equal(scene.numbers[0], SIGUSR1);
+    assert_int_equal(scene.numbers[1], SIGUSR2);
+}
+
+/* --- taking and giving back ----------------------------------------------- */
+
+static void (*action_of(int number))(int)
+{
+    struct sigaction action;
+    sigaction(number, NULL, &action);
+    return action.sa_handler;
+}
+
+static int open_and_close(void *argument)
+{
+    struct scene *scene = argument;
+    struct coro_signals one, two;
+    scene->statuses[0] = coro_signals_open(&one, coro_loop_current(), usr2);
+    scene->statuses[1] = coro_signals_open(&two, coro_loop_current(), usr2);
+    coro_signals_close(&two);
+    scene->statuses[2] = action_of(SIGUSR2) != SIG_IGN;
+    raise(SIGUSR2);
+    coro_signals_close(&one);
+    scene->statuses[3] = action_of(SIGUSR2) == SIG_IGN;
+    return coro_relax();
+}
+
+static void what_was_done_before_is_done_again_after_the_last_set(void **state)
+{
+    struct scene scene = {.nnumbers = 0};
+    (void)state;
+    signal(SIGUSR2, SIG_IGN);
+    run(&scene, open_and_close);
+    signal(SIGUSR2, SIG_DFL);
+    assert_int_equal(scene.statuses[0], 0);
+    assert_int_equal(scene.statuses[1], 0);
+    assert_true(scene.statuses[2]);
+    assert_true(scene.statuses[3]);
+}
+
+static int open_wrongly(void *argument)
+{
+    struct scene *scene = argument;
+    struct coro_loop *loop = coro_loop_current();
+    struct coro_loop *other;
+    struct coro_signals one, two;
+    scene->statuses[0] = coro_signals_open(&one, loop, (int[]){SIGKILL, 0});
+    scene->statuses[1] = coro_signals_open(&one, loop, (int[]){0});
+    scene->statuses[2] = coro_signals_open(&one, loop, (int[]){65, 0});
+    coro_signals_open(&one, loop, (int[]){SIGUSR1, SIGUSR1, 0});
+    int status = coro_loop_new(NULL, &other);
+    scene->statuses[3] = coro_signals_open(&two, other, usr1);
+    coro_signals_close(&two);
+    coro_loop_free(other);
+    coro_signals_close(&one);
+    return status;
+}
+
+static void what_cannot_be_taken_is_refused(void **state)
+{
+    struct scene scene = {.nnumbers = 0};
+    (void)state;
+    run(&scene, open_wrongly);
+    assert_int_equal(scene.statuses[0], -EINVAL);
+    assert_int_equal(scene.statuses[1], -EINVAL);
+    assert_int_equal(scene.statuses[2], -EINVAL);
+    assert_int_equal(scene.statuses[3], -EBUSY);
+}
+
+/* --- the runner ----------------------------------------------------------- */
+
+static int return_number(void *argument)
+{
+    coro_relax();
+    return *(int *)argument;
+}
+
+static int sleep_for_ever(void *argument)
+{
+    (void)argument;
+    return coro_sleep_until(CORO_NEVER);
+}
+
+static int interrupt_and_sleep(void *argument)
+{
+    (void)argument;
+    raise(SIGINT);
+    return coro_sleep_until(CORO_NEVER);
+}
+
+static int interrupt_and_go_on(void *argument)
+{
+    if (interrupt_and_sleep(argument) == -ECANCELED)
+        coro_relax();
+    return 5;
+}
+
+static void a_runner_runs_several_in_one_loop(void **state)
+{
+    struct coro_runner runner;
+    int numbers[] = {3, -EPROTO};
+    int result = 0;
+    (void)state;
+    assert_int_equal(coro_runner_init(&runner, NULL), 0);
+    struct coro_loop *loop = runner.loop;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(
+            coro_runner_run(&runner, return_number, &numbers[i], &result), 0);
+        assert_int_equal(result, numbers[i]);
+        assert_ptr_equal(runner.loop, loop);
+    }
+    assert_int_equal(coro_runner_release(&runner), 0);
+    assert_int_equal(coro_runner_release(&runner), 0);
+    assert_int_equal(coro_runner_run(&runner, return_number, NULL, NULL),
+                     -EINVAL);
+}
+
+static int leave_two(void *argument)
+{
+    (void)argument;
+    for (int i = 0; i < 2; i++)
+        coro_spawn(coro_loop_current(), sleep_for_ever, NULL, NULL, NULL);
+    return coro_relax();
+}
+
+static void releasing_cancels_what_is_left_and_says_how_much(void **state)
+{
+    struct coro_runner runner;
+    (void)state;
+    assert_int_equal(coro_runner_init(&runner, NULL), 0);
+    assert_int_equal(coro_runner_run(&runner, leave_two, NULL, NULL), 0);
+    assert_int_equal(coro_runner_release(&runner), 2);
+}
+
+static void ctrl_c_cancels_the_main_task(void **state)
+{
+    struct coro_runner runner;
+    int number = 1;
+    int result = 0;
+    (void)state;
+    assert_int_equal(coro_runner_init(&runner, NULL), 0);
+    assert_int_equal(
+        coro_runner_run(&runner, interrupt_and_sleep, NULL, &result), -EINTR);
+    assert_int_equal(result, -ECANCELED);
+    assert_true(runner.was_interrupted);
+    assert_ptr_equal(action_of(SIGINT), SIG_DFL);
+    assert_int_equal(coro_runner_run(&runner, return_number, &number, &result),
+                     0);
+    assert_false(runner.was_interrupted);
+    coro_runner_release(&runner);
+}
+
+static void a_main_task_that_goes_on_after_ctrl_c_has_its_result(void **state)
+{
+    struct coro_runner runner;
+    int result = 0;
+    (void)state;
+    assert_int_equal(coro_runner_init(&runner, NULL), 0);
+    assert_int_equal(
+        coro_runner_run(&runner, interrupt_and_go_on, NULL, &result), 0);
+    assert_int_equal(result, 5);
+    assert_true(runner.was_interrupted);
+    coro_runner_release(&runner);
+}
+
+static int stop_the_loop(void *argument)
+{
+    (void)argument;
+    coro_loop_stop(coro_loop_current());
+    return coro_sleep_until(CORO_NEVER);
+}
+
+static int run_within(void *argument)
+{
+    struct coro_runner *runner = argument;
+    return coro_runner_run(runner, sleep_for_ever, NULL, NULL);
+}
+
+static void a_run_that_is_stopped_or_nested_says_so(void **state)
+{
+    struct coro_runner runner;
+    int result = 0;
+    (void)state;
+    assert_int_equal(coro_runner_init(&runner, NULL), 0);
+    assert_int_equal(coro_runner_run(&runner, run_within, &runner, &result), 0);
+    assert_int_equal(result, -EBUSY);
+    assert_int_equal(coro_runner_run(&runner, stop_the_loop, NULL, NULL),
+                     -ESHUTDOWN);
+    assert_int_equal(coro_runner_release(&runner), 1);
+}
+
+static void a_handler_of_somebody_else_is_left_alone(void **state)
+{
+    struct coro_runner runner;
+    int number = 1;
+    (void)state;
+    signal(SIGINT, SIG_IGN);
+    assert_int_equal(coro_runner_init(&runner, NULL), 0);
+    assert_int_equal(coro_runner_run(&runner, return_number, &number, NULL), 0);
+    coro_runner_release(&runner);
+    assert_ptr_equal(action_of(SIGINT), SIG_IGN);
+    signal(SIGINT, SIG_DFL);
+}
+
+static int run_beside_other_signals(void *argument)
+{
+    struct coro_signals *signals = argument;
+    int status = coro_signals_open(signals, coro_loop_current(), usr1);
+    return status;
+}
+
+static void a_runner_beside_a_loop_that_takes_signals_does_without(void **state)
+{
+    struct coro_runner one, two;
+    struct coro_signals signals;
+    int number = 1;
+    int result = -1;
+    (void)state;
+    assert_int_equal(coro_runner_init(&one, NULL), 0);
+    assert_int_equal(coro_runner_init(&two, NULL), 0);
+    coro_runner_run(&one, run_beside_other_signals, &signals, &result);
+    assert_int_equal(result, 0);
+    assert_int_equal(coro_runner_run(&two, return_number, &number, &result), 0);
+    assert_int_equal(result, 1);
+    coro_signals_close(&signals);
+    coro_runner_release(&two);
+    coro_runner_release(&one);
+}
+
+/* --- a whole program ------------------------------------------------------ */
+
+static int interrupt_twice(void *argument)
+{
+    (void)argument;
+    raise(SIGINT);
+    raise(SIGINT);
+    return 0;
+}
+
+/* What waitpid() says about a process that is coro_main(@body). */
+static int status_of_program(coro_task_fn *body, void *argument)
+{
+    int status = 0;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(coro_main(body, argument));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void a_program_ends_with_what_its_main_task_says(void **state)
+{
+    int numbers[] = {0, 3, -EIO};
+    (void)state;
+    assert_int_equal(coro_main(return_number, &numbers[0]), 0);
+    assert_int_equal(coro_main(return_number, &numbers[1]), 3);
+    assert_int_equal(coro_main(return_number, &numbers[2]), 1);
+    assert_int_equal(coro_main(interrupt_and_sleep, NULL), 130);
+    assert_int_equal(coro_main(interrupt_and_go_on, NULL), 5);
+}
+
+static void the_second_ctrl_c_ends_a_program_that_is_stuck(void **state)
+{
+    (void)state;
+    int status = status_of_program(interrupt_twice, NULL);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGINT);
+}
+
+int main(void)
+{
+    signal(SIGINT, SIG_DFL);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(signals_are_awaited_lowest_first_and_once),
+        cmocka_unit_test(a_signal_wakes_a_loop_that_sleeps),
+        cmocka_unit_test(a_signal_is_given_to_one_of_those_who_wait),
+        cmocka_unit_test(each_set_gets_the_signal),
+        cmocka_unit_test(a_set_may_have_a_function_called_instead),
+        cmocka_unit_test(what_was_done_before_is_done_again_after_the_last_set),
+        cmocka_unit_test(what_cannot_be_taken_is_refused),
+        cmocka_unit_test(a_runner_runs_several_in_one_loop),
+        cmocka_unit_test(releasing_cancels_what_is_left_and_says_how_much),
+        cmocka_unit_test(ctrl_c_cancels_the_main_task),
+        cmocka_unit_test(a_main_task_that_goes_on_after_ctrl_c_has_its_result),
+        cmocka_unit_test(a_run_that_is_stopped_or_nested_says_so),
+        cmocka_unit_test(a_handler_of_somebody_else_is_left_alone),
+        cmocka_unit_test(
+            a_runner_beside_a_loop_that_takes_signals_does_without),
+        cmocka_unit_test(a_program_ends_with_what_its_main_task_says),
+        cmocka_unit_test(the_second_ctrl_c_ends_a_program_that_is_stuck),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
