@@ -36,8 +36,8 @@ struct coro_executor {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct list queue;
-    size_t nidle;    /* threads that wait for a job */
-    size_t nrunning; /* threads that have not decided to end */
+    size_t nidle;    /* threads that look for a job, or are about to */
+    size_t nthreads; /* those that have not decided to end */
     bool is_ending;
 
     struct coro_loop *loop;
@@ -60,9 +60,14 @@ static void job_drop(struct job *job)
     free(job);
 }
 
+/* The thread counts as idle before anybody hears of the job's end: who then has
+ * more to do needs no other thread. */
 static void run_job(struct coro_executor *executor, struct job *job)
 {
     job->result = job->work.function(job->work.argument);
+    pthread_mutex_lock(&executor->lock);
+    executor->nidle++;
+    pthread_mutex_unlock(&executor->lock);
     /* Refused, it is for nobody: all who could wait have ended. */
     if (coro_loop_post(executor->loop, &job->finished) < 0)
         job_drop(job);
@@ -76,10 +81,8 @@ static struct job *next_job(struct coro_executor *executor)
     while (list_is_empty(&executor->queue)) {
         if (executor->is_ending || is_late)
             return NULL;
-        executor->nidle++;
         is_late = coro_cond_wait(&executor->changed, &executor->lock,
                                  deadline_ms) == -ETIMEDOUT;
-        executor->nidle--;
     }
     return list_entry(list_take_first(&executor->queue), struct job, link);
 }
@@ -91,11 +94,13 @@ static void *work(void *argument)
     pthread_mutex_lock(&executor->lock);
     struct job *job;
     while ((job = next_job(executor))) {
+        executor->nidle--;
         pthread_mutex_unlock(&executor->lock);
         run_job(executor, job);
         pthread_mutex_lock(&executor->lock);
     }
-    executor->nrunning--;
+    executor->nidle--;
+    executor->nthreads--;
     pthread_mutex_unlock(&executor->lock);
     /* Refused, it is coro_executor_end() who joins it. */
     coro_loop_post(executor->loop, &thread->ended);
@@ -141,7 +146,8 @@ static int start_thread(struct coro_executor *executor)
         return status;
     }
     list_append(&executor->threads, &thread->link);
-    executor->nrunning++;
+    executor->nidle++;
+    executor->nthreads++;
     return 0;
 }
 
@@ -201,7 +207,7 @@ size_t coro_executor_nthreads(void)
         return 0;
     struct coro_executor *executor = loop->executor;
     pthread_mutex_lock(&executor->lock);
-    size_t nthreads = executor->nrunning;
+    size_t nthreads = executor->nthreads;
     pthread_mutex_unlock(&executor->lock);
     return nthreads;
 }
@@ -226,10 +232,10 @@ static int submit(struct coro_executor *executor, struct job *job)
         if (++nwaiting > executor->nidle)
             break;
     if (nwaiting > executor->nidle &&
-        executor->nrunning < executor->max_threads)
+        executor->nthreads < executor->max_threads)
         status = start_thread(executor);
     /* Without a new thread, one of those that run will come to it. */
-    if (executor->nrunning > 0) {
+    if (executor->nthreads > 0) {
         list_append(&executor->queue, &job->link);
         pthread_cond_signal(&executor->changed);
         status = 0;
