@@ -271,6 +271,20 @@ fuzz-run: $(call fuzz_program,$(FUZZERS))
 	        -artifact_prefix=$(BUILD)/ $(BUILD)/corpus tests/fuzz/corpus \
 	        || exit 1; done
 
+# --- coverage ---------------------------------------------------------------
+# Which lines of coro/ the tests run. Counters are atomic, for the threads; what
+# is killed or aborts on purpose does not count.
+coverage:
+	@deploy/install-deps.sh test coverage
+	@LDFLAGS=--coverage $(MAKE) BUILD=$(BUILD)/coverage \
+	    OPTIMISE="-Og -g --coverage -fprofile-update=atomic" coverage-run
+
+coverage-run: tests
+	@find $(BUILD) -name '*.gcda' -exec rm -f {} +
+	@$(run_tests) $(call test_program,$(TESTS))
+	@gcovr --root . --filter 'coro/' --object-directory $(BUILD) $(BUILD) \
+	    --sort-percentage --print-summary
+
 check-long: check-asan check-ubsan check-tsan check-valgrind check-fallback \
     check-clang
 	@CORQ_TEST_SCALE=full $(MAKE) test
@@ -335,11 +349,13 @@ help:
 	@echo 'make check-asan check-ubsan check-tsan check-valgrind check-fallback check-clang'
 	@echo 'make check-aarch64   cross-compile, run the unit tests under emulation'
 	@echo 'make fuzz       the job codec against Jansson for $$(FUZZ_SECONDS), by default 60'
+	@echo 'make coverage   which lines of coro/ the tests run'
 	@echo 'make check-long all of those checks, at full size'
 
 .PHONY: all examples tests test test-unit test-integration test-e2e check-asan \
     check-ubsan check-tsan check-valgrind check-fallback check-clang \
-    check-aarch64 check-long fuzz fuzz-run run demo bench lint format install uninstall deps deps-run \
+    check-aarch64 check-long coverage coverage-run fuzz fuzz-run run demo bench \
+    lint format install uninstall deps deps-run \
     deps-test deps-lint deps-check clean help
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
