@@ -63,12 +63,20 @@ static void clean_up(struct nap *nap)
         nap->ncancelled++;
 }
 
+/* By the clock of the loop, which stands still within a turn: which of the naps
+ * that begin in one turn end first does not depend on how busy the machine is. */
+static int sleep_in_turn(int64_t delay_ms)
+{
+    if (delay_ms == CORO_NEVER)
+        return coro_sleep_until(CORO_NEVER);
+    return coro_sleep_until(coro_loop_now_ms(coro_loop_current()) + delay_ms);
+}
+
 int nap_run(void *argument)
 {
     struct nap *nap = argument;
     nap->has_begun = true;
-    int status = nap->delay_ms == CORO_NEVER ? coro_sleep_until(CORO_NEVER)
-                                             : coro_sleep(nap->delay_ms);
+    int status = sleep_in_turn(nap->delay_ms);
     int result = nap->result;
     if (status < 0) {
         nap->ncancelled++;

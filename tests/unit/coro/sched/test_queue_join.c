@@ -290,6 +290,28 @@ static int a_putter_woken_in_vain_stays_the_first(void *argument)
     return 0;
 }
 
+static int a_putter_that_has_left_is_passed_over(void *argument)
+{
+    (void)argument;
+    struct coro_queue queue;
+    expect_that(coro_queue_init(&queue, 1) == 0);
+    put_all(&queue, "a");
+    struct getter first = {&queue, 'b'}, second = {&queue, 'c'};
+    struct coro_task *one = task_start(put_one, &first);
+    struct coro_task *two = task_start(put_one, &second);
+    task_settle();
+    coro_task_cancel(one);
+    expect_that(task_end(one) == -ECANCELED);
+    void *item = NULL;
+    for (const char *expected = "ac"; *expected; expected++) {
+        expect_that(coro_queue_get(&queue, CORO_NEVER, &item) == 0);
+        expect_that(*(char *)item == *expected);
+    }
+    expect_that(task_end(two) == 0);
+    coro_queue_release(&queue);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +325,7 @@ int main(void)
         task_test(a_join_can_be_late_or_cancelled),
         task_test(a_getter_woken_in_vain_stays_the_first),
         task_test(a_putter_woken_in_vain_stays_the_first),
+        task_test(a_putter_that_has_left_is_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

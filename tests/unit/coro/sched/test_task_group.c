@@ -112,6 +112,38 @@ static int members_can_spawn_members_until_the_last_has_ended(void *argument)
     return 0;
 }
 
+/* Each member spawns two others, until one of them has had enough. */
+struct hydra {
+    struct coro_group group;
+    int nheads;
+};
+
+static int grow_heads(void *argument)
+{
+    struct hydra *hydra = argument;
+    hydra->nheads++;
+    int status = coro_sleep(1);
+    if (status < 0)
+        return status;
+    if (hydra->nheads >= 10)
+        return -EIO;
+    coro_group_spawn(&hydra->group, grow_heads, hydra, NULL);
+    coro_group_spawn(&hydra->group, grow_heads, hydra, NULL);
+    return 0;
+}
+
+static int members_that_multiply_end_with_the_first_error(void *argument)
+{
+    (void)argument;
+    struct hydra hydra = {.nheads = 0};
+    coro_group_begin(&hydra.group);
+    expect_that(coro_group_spawn(&hydra.group, grow_heads, &hydra, NULL) == 0);
+    expect_that(coro_group_end(&hydra.group, 0) == -EIO);
+    expect_that(hydra.nheads >= 10);
+    expect_that(coro_group_is_empty(&hydra.group));
+    return 0;
+}
+
 static int a_member_that_is_cancelled_alone_is_no_error(void *argument)
 {
     (void)argument;
@@ -431,6 +463,7 @@ int main(void)
         task_test(the_end_waits_for_all_members),
         task_test(members_can_be_added_while_others_run),
         task_test(members_can_spawn_members_until_the_last_has_ended),
+        task_test(members_that_multiply_end_with_the_first_error),
         task_test(a_member_that_is_cancelled_alone_is_no_error),
         task_test(members_have_names),
         task_test(a_failing_member_cancels_its_siblings),

@@ -9,6 +9,7 @@
 
 #include "coro/sched/gather.h"
 #include "coro/sched/loop.h"
+#include "coro/sched/schedule.h"
 #include "tests/support/task_test.h"
 
 #define NTASKS 3
@@ -174,6 +175,36 @@ static int a_wait_with_no_time_left_looks_once(void *argument)
     return 0;
 }
 
+struct late_wait {
+    struct coro_task *task;
+    int64_t deadline_ms;
+};
+
+static int wait_late(void *argument)
+{
+    struct late_wait *wait = argument;
+    return coro_wait(&wait->task, 1, CORO_ALL_COMPLETED, wait->deadline_ms);
+}
+
+static int an_end_in_the_turn_of_the_deadline_counts(void *argument)
+{
+    (void)argument;
+    struct coro_loop *loop = coro_loop_current();
+    struct nap nap = {.delay_ms = CORO_NEVER, .when_cancelled = 1};
+    struct late_wait wait = {
+        .task = nap_start(&nap),
+        .deadline_ms = coro_loop_now_ms(loop) + 3600000,
+    };
+    struct coro_task *waiter = task_start(wait_late, &wait);
+    task_settle();
+    /* The task is made ready, and will end, before the waiter is late. */
+    coro_task_cancel(wait.task);
+    coro_wheel_advance(&loop->wheel, wait.deadline_ms + 1);
+    expect_that(task_end(waiter) == 0);
+    expect_that(task_end(wait.task) == 1);
+    return 0;
+}
+
 static int wait_for_all(void *argument)
 {
     return crowd_wait(argument, CORO_ALL_COMPLETED, CORO_NEVER);
@@ -248,6 +279,7 @@ int main(void)
         task_test(a_cancelled_task_is_a_failure_but_no_error),
         task_test(a_late_wait_shows_both_sets_and_cancels_nothing),
         task_test(a_wait_with_no_time_left_looks_once),
+        task_test(an_end_in_the_turn_of_the_deadline_counts),
         task_test(a_cancelled_wait_leaves_the_tasks_alone),
         task_test(a_task_that_is_given_twice_is_waited_for_once),
         task_test(waiting_for_nothing_is_refused),
