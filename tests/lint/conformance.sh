@@ -9,7 +9,7 @@ max_percent=15
 
 # The names of our tests, wherever the formatter has put them.
 names=$(tests/lint/files.sh 'tests/*.c' | tr '\n' '\0' | xargs -0 cat |
-    tr -d '\n ' | grep -oE '(cmocka_unit_test|task_test)[a-z_]*\([a-z0-9_]+' |
+    tr -d '\n ' | grep -oE '[a-z_]*_test[a-z_]*\([a-z0-9_]+' |
     sed 's/.*(//' | sort -u)
 
 violations=$({
