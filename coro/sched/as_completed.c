@@ -15,11 +15,12 @@ int coro_as_completed_next(struct coro_as_completed *each, int64_t deadline_ms,
                            struct coro_task **ret_task)
 {
     struct coro_watch_set *set = &each->set;
-    if (set->npending == 0 && list_is_empty(&set->ended))
-        return 0;
     int status = coro_watch_wait(set, CORO_FIRST_COMPLETED, deadline_ms);
     if (status < 0)
         return status;
-    *ret_task = coro_watch_take_ended(set);
+    struct coro_task *task = coro_watch_take_ended(set);
+    if (!task)
+        return 0;
+    *ret_task = task;
     return 1;
 }

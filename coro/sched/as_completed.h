@@ -10,6 +10,8 @@
  *         use(coro_task_result(task));
  *     coro_as_completed_release(&each);
  *
+ * Several tasks may take from one of these at a time.
+ *
  * Everything here belongs to one loop's thread.
  */
 #ifndef CORO_SCHED_AS_COMPLETED_H

@@ -85,14 +85,16 @@ static void sift_down(struct coro_queue *queue)
     }
 }
 
-static void put_in_order(struct coro_queue *queue, void *item)
+static __attribute__((noinline, cold)) void put_in_order(
+    struct coro_queue *queue, void *item)
 {
     queue->items[queue->nitems++] = item;
     if (queue->order == CORO_QUEUE_PRIORITY)
         sift_up(queue);
 }
 
-static void *take_in_order(struct coro_queue *queue)
+static __attribute__((noinline, cold)) void *take_in_order(
+    struct coro_queue *queue)
 {
     size_t last = --queue->nitems;
     if (queue->order == CORO_QUEUE_PRIORITY) {
@@ -102,7 +104,7 @@ static void *take_in_order(struct coro_queue *queue)
     return queue->items[last];
 }
 
-static void put(struct coro_queue *queue, void *item)
+static inline void put(struct coro_queue *queue, void *item)
 {
     queue->nunfinished++;
     if (queue->order != CORO_QUEUE_FIFO) {
@@ -116,7 +118,7 @@ static void put(struct coro_queue *queue, void *item)
     queue->nitems++;
 }
 
-static void *take(struct coro_queue *queue)
+static inline void *take(struct coro_queue *queue)
 {
     if (queue->order != CORO_QUEUE_FIFO)
         return take_in_order(queue);

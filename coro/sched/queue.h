@@ -41,19 +41,20 @@ enum coro_queue_order {
     CORO_QUEUE_PRIORITY,
 };
 
+/* What each put and get looks at lies in the first cache line. */
 struct coro_queue {
     void **items; /* a ring, or from 0 on a stack or a heap */
     size_t capacity;
     size_t first;
     size_t nitems;
-    struct list getters;
-    struct list putters;
+    size_t nunfinished;   /* put, and not said to be done */
     bool getter_is_woken; /* and has not run yet */
     bool putter_is_woken;
     enum coro_queue_order order;
-    coro_queue_compare_fn *compare;
-    size_t nunfinished; /* put, and not said to be done */
+    struct list getters;
+    struct list putters;
     struct list joiners;
+    coro_queue_compare_fn *compare;
 };
 
 /**

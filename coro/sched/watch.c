@@ -45,9 +45,13 @@ static void on_end(struct coro_callback *callback)
 {
     struct coro_watch *watch =
         list_entry(callback, struct coro_watch, callback);
+    struct coro_watch_set *set = watch->set;
     note_end(watch);
-    if (is_met(watch->set))
-        coro_wake_first(&watch->set->waiters, 0);
+    if (is_met(set))
+        coro_wake_first(&set->waiters, 0);
+    /* Nothing will come any more for those who still wait. */
+    while (set->npending == 0 && coro_wake_first(&set->waiters, 0))
+        ;
 }
 
 static bool has_watch_of(struct coro_future *ended,

@@ -25,7 +25,7 @@ struct coro_watch_set {
     int first_error;     /* the first that is no cancellation, or 0 */
     int first_failure;   /* the first of any kind, or 0 */
     struct list ended;   /* watches, in the order of the ends */
-    struct list waiters; /* at most one task */
+    struct list waiters; /* one task; more only for the first completed */
     enum coro_wait_until until;
 };
 
