@@ -36,6 +36,11 @@ struct coro_task *coro_task_current(void)
     return current_loop ? current_loop->current : NULL;
 }
 
+struct coro_flow coro_flow(void)
+{
+    return (struct coro_flow){current_loop, coro_task_current()};
+}
+
 /* --- the run queue ------------------------------------------------------- */
 
 static inline void push_ready(struct coro_loop *loop,
