@@ -117,8 +117,10 @@ static inline void bury(struct coro_loop *loop)
 static _Noreturn __attribute__((noinline, cold)) void overflowed(
     const struct coro_task *task)
 {
-    fprintf(stderr, "stack overflow in task '%s' (%llu)\n", task->name,
-            (unsigned long long)task->id);
+    fprintf(stderr,
+            "stack overflow in task '%s' (%llu): its stack has %zu bytes\n",
+            task->name, (unsigned long long)task->id,
+            (size_t)(task->stack.top - task->stack.bottom));
     abort();
 }
 

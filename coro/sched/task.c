@@ -49,6 +49,7 @@ void coro_task_join_group(struct coro_task *task, struct coro_group *group)
 
 bool coro_task_cancel(struct coro_task *task)
 {
+    ensure(coro_schedule_is_own(task->loop) && "a loop belongs to its thread");
     switch ((enum coro_task_state)task->state) {
     case CORO_TASK_DONE:
         return false;
