@@ -165,14 +165,41 @@ static bool look_at_server(struct service *service)
     int status = probe_server(service->commands, coro_after(PROBE_MS), &probe);
     if (status < 0)
         return true; /* it went away again: nothing is known against it */
+    if (probe.is_too_old) {
+        fail(service, SERVICE_END_REFUSED, "the server is too old",
+             "found a Redis before 5.0, expected 5.0 or newer, best 6.2");
+        return false;
+    }
     if (probe.is_cluster) {
         fail(service, SERVICE_END_REFUSED, "Redis Cluster is not supported",
              "give the address of a server that is not part of a cluster");
         return false;
     }
-    log_line(LOG_LEVEL_INFO, "redis", NULL, 0, "connected to %s%s%s",
-             service->url, probe.version[0] ? ", " : "", probe.version);
+    service_tell_connected(service, probe.version);
     probe_warn(&probe);
+    return true;
+}
+
+/* What we may not take from is better known now than found out for ever. */
+static bool may_take(struct service *service)
+{
+    const struct options_queues *queues = &service->options->queues;
+    const char *process =
+        service_is_at_least_once(service) ? service->identity : NULL;
+    for (size_t i = 0; i < queues->count; i++) {
+        char why[200], shown[100], what[160];
+        int status =
+            probe_queue(service->commands, process, queues->items[i].key,
+                        coro_after(PROBE_MS), why, sizeof why);
+        if (status != -EACCES)
+            continue;
+        struct config_writer writer = {shown, sizeof shown};
+        config_put_masked(&writer, queues->items[i].key);
+        snprintf(what, sizeof what, "Redis does not let us take jobs from '%s'",
+                 shown);
+        fail(service, SERVICE_END_REFUSED, what, why);
+        return false;
+    }
     return true;
 }
 
@@ -195,7 +222,8 @@ static void tell_ready(struct service *service)
 
 static void run_until_asked(struct service *service)
 {
-    if (!make_contact(service) || !look_at_server(service))
+    if (!make_contact(service) || !look_at_server(service) ||
+        !may_take(service))
         return;
     int status = service_start_work(service);
     if (status < 0) {
@@ -219,7 +247,7 @@ static int service_main(void *argument)
         status = service_connect(service);
     if (status == -EOPNOTSUPP)
         fail(service, SERVICE_END_REFUSED, "rediss:// can't be used",
-             "TLS to Redis is not supported in this build");
+             coro_redis_tls_missing());
     else if (status < 0)
         fail_by(service, "can't start", status);
     else
