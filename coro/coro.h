@@ -19,6 +19,8 @@
  * run_until_complete, close              coro_loop_run_until_complete(),
  *                                        coro_loop_free()
  * call_soon                              coro_loop_call_soon()
+ * Task.print_stack, all_tasks            coro_dump(), coro_task_inspect(),
+ *                                        coro_loop_each_task()  sched/dump.h
  * create_task, current_task              coro_spawn(), coro_task_current()
  *                                                                sched/task.h
  * Task.cancel, uncancel, cancelling      coro_task_cancel(), _uncancel(),
@@ -54,6 +56,7 @@
 #include "coro/core/stack.h"
 #include "coro/io/redis.h"
 #include "coro/sched/defer.h"
+#include "coro/sched/dump.h"
 #include "coro/sched/future.h"
 #include "coro/sched/generator.h"
 #include "coro/sched/group.h"
