@@ -452,28 +452,6 @@ static void it_has_the_name_it_was_given(void **state)
     coro_gen_free(gen);
 }
 
-static int resume_itself(void *argument, void **ret_value)
-{
-    void *value = untouched;
-    (void)argument;
-    (void)ret_value;
-    note("%d ", coro_gen_next(itself, &value) == -EBUSY);
-    note("%d ", coro_gen_throw(itself, -EIO, &value) == -EBUSY);
-    note("%d ", coro_gen_close(itself) == -EBUSY);
-    note("%d ", value == untouched);
-    return coro_yield(NULL, NULL);
-}
-
-static void it_can_not_resume_itself(void **state)
-{
-    (void)state;
-    itself = make(resume_itself, NULL);
-    assert_int_equal(coro_gen_next(itself, NULL), 1);
-    assert_string_equal(trace, "1 1 1 1 ");
-    assert_int_equal(coro_gen_next(itself, NULL), 0);
-    coro_gen_free(itself);
-}
-
 #define TEST(name) cmocka_unit_test_setup(name, clear_trace)
 
 int main(void)
@@ -503,7 +481,6 @@ int main(void)
         TEST(stacks_are_used_again),
         TEST(it_passes_through_the_four_states),
         TEST(it_has_the_name_it_was_given),
-        TEST(it_can_not_resume_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@
 #include "coro/sched/generator.h"
 #include "coro/sched/group.h"
 #include "coro/sched/loop.h"
+#include "tests/support/record.h"
 #include "tests/support/scale.h"
 
 static struct coro_gen *make(coro_gen_fn *function, void *argument)
@@ -100,6 +101,29 @@ static void one_that_has_resumed_another_is_running(void **state)
     assert_int_equal(coro_gen_next(pair.outer, NULL), 0);
     assert_int_equal(pair.status, -EBUSY);
     coro_gen_free(pair.outer);
+}
+
+static struct coro_gen *itself;
+
+static int resume_itself(void *argument, void **ret_value)
+{
+    void *value = argument;
+    (void)ret_value;
+    expect_that(coro_gen_next(itself, &value) == -EBUSY);
+    expect_that(coro_gen_throw(itself, -EIO, &value) == -EBUSY);
+    expect_that(coro_gen_close(itself) == -EBUSY);
+    expect_that(value == argument);
+    return coro_yield(NULL, NULL);
+}
+
+static void one_can_not_resume_itself(void **state)
+{
+    (void)state;
+    itself = make(resume_itself, NULL);
+    assert_int_equal(coro_gen_next(itself, NULL), 1);
+    assert_int_equal(coro_gen_next(itself, NULL), 0);
+    coro_gen_free(itself);
+    assert_as_expected();
 }
 
 /* --- inside tasks -------------------------------------------------------- */
@@ -390,6 +414,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_can_resume_others),
         cmocka_unit_test(one_that_has_resumed_another_is_running),
+        cmocka_unit_test(one_can_not_resume_itself),
         cmocka_unit_test(tasks_can_take_turns_with_one),
         cmocka_unit_test(inside_a_task_it_can_wait),
         cmocka_unit_test(one_that_waits_in_a_task_is_running),
