@@ -41,12 +41,18 @@ ifneq ($(filter-out $(NO_CONFIG_GOALS),$(or $(MAKECMDGOALS),all)),)
 endif
 
 PACKAGES := hiredis libevent_core libevent_extra jansson
+# TLS is there where all of these are.
+TLS_PACKAGES := hiredis_ssl openssl
 
 $(BUILD)/config.mk: deploy/install-deps.sh Makefile
 	@deploy/install-deps.sh build
 	@mkdir -p $(@D)
-	@{ echo "PKG_CFLAGS := $$(pkg-config --cflags $(PACKAGES))"; \
-	   echo "PKG_LIBS := $$(pkg-config --libs $(PACKAGES))"; } > $@.new
+	@{ packages='$(PACKAGES)'; tls=; \
+	   if pkg-config --exists $(TLS_PACKAGES); then \
+	       packages='$(TLS_PACKAGES) $(PACKAGES)'; tls=yes; fi; \
+	   echo "TLS := $$tls"; \
+	   echo "PKG_CFLAGS := $$(pkg-config --cflags $$packages)"; \
+	   echo "PKG_LIBS := $$(pkg-config --libs $$packages)"; } > $@.new
 	@mv $@.new $@
 
 # --- flags ------------------------------------------------------------------
@@ -92,7 +98,8 @@ lib = $(BUILD)/lib/lib$(subst /,-,$(1)).a
 SOURCES_coro/base := $(wildcard coro/base/*.c)
 SOURCES_coro/core := $(wildcard coro/core/*.c coro/core/*.S)
 SOURCES_coro/sched := $(wildcard coro/sched/*.c)
-SOURCES_coro/io := $(wildcard coro/io/*.c)
+SOURCES_coro/io := $(filter-out %/$(if $(TLS),redis_no_tls.c,redis_tls.c), \
+    $(wildcard coro/io/*.c))
 SOURCES_worker := $(wildcard worker/*.c worker/handlers/*.c)
 SOURCES_master := $(filter-out master/main.c,$(wildcard master/*.c master/*/*.c))
 SCRIPTS := $(wildcard master/queue/scripts/*.lua)
@@ -181,7 +188,8 @@ $(BUILD)/obj/%.o: %.S $(BUILD)/config.mk $(BUILD)/flags
 # --- tests ------------------------------------------------------------------
 
 TESTS_UNIT := $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c)
-TESTS_INTEGRATION := $(wildcard tests/integration/test_*.c)
+TESTS_INTEGRATION := $(filter-out %/test_redis_$(if $(TLS),no_tls.c,tls.c), \
+    $(wildcard tests/integration/test_*.c))
 TESTS_E2E := $(wildcard tests/e2e/test_*.c)
 TESTS := $(TESTS_UNIT) $(TESTS_INTEGRATION) $(TESTS_E2E)
 test_program = $(addprefix $(BUILD)/,$(basename $(1)))

@@ -20,15 +20,17 @@
 #define SETTLE_US_PER_COROUTINE 50
 #define SETTLE_US               200000
 
-static void exec_program(const struct server *server, const char *handler,
-                         const char *concurrency, const char *log_level)
+static void exec_program(const struct server *server,
+                         const struct program_options *options)
 {
     char path[300];
     const char *build = getenv("BUILD");
     snprintf(path, sizeof path, "%s/corq", build ? build : "build");
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    execl(path, path, "run", "--redis", server->url, "--handler", handler,
-          "--concurrency", concurrency, "--log-level", log_level, (char *)NULL);
+    execl(path, path, "run", "--redis", server->url, "--handler",
+          options->handler, "--concurrency", options->concurrency,
+          "--log-level", options->log_level, "--delivery", options->delivery,
+          (char *)NULL);
     fprintf(stderr, "bench: can't run %s\n", path);
     _exit(127);
 }
@@ -48,8 +50,7 @@ static void wait_until_it_waits(struct program *program, struct server *server)
 }
 
 void program_start(struct program *program, struct server *server,
-                   const char *handler, const char *concurrency,
-                   const char *log_level)
+                   const struct program_options *options)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
@@ -62,12 +63,12 @@ void program_start(struct program *program, struct server *server,
         give_up("can't fork");
     if (program->pid == 0) {
         dup2(ends[1], STDERR_FILENO);
-        exec_program(server, handler, concurrency, log_level);
+        exec_program(server, options);
     }
     close(ends[1]);
     wait_until_it_waits(program, server);
     usleep(SETTLE_US + SETTLE_US_PER_COROUTINE *
-                           (useconds_t)strtoul(concurrency, NULL, 10));
+                           (useconds_t)strtoul(options->concurrency, NULL, 10));
 }
 
 /* Takes whole lines off what was read; returns how many contain @text. */

@@ -2,8 +2,10 @@
  * The built program, run beside a benchmark with its log in a pipe.
  *
  *     struct program program;
- *     program_start(&program, &server, "sleep", "256", "info");
- *     program_wait_line(&program, "Done ", 1);
+ *     program_start(&program, &server,
+ *                   &(struct program_options){"sleep", "256", "info",
+ *                                             "at-least-once"});
+ *     program_wait_lines(&program, "Done ", 1);
  *     program_stop(&program);
  */
 #ifndef BENCH_PROGRAM_H
@@ -23,13 +25,20 @@ struct program {
     struct rusage usage; /* after program_stop() */
 };
 
+/* As on the command line. */
+struct program_options {
+    const char *handler;
+    const char *concurrency;
+    const char *log_level;
+    const char *delivery;
+};
+
 /**
  * Starts `corq run` on the queue "queue" of @server, from the directory that
  * $BUILD names, and waits until it waits for jobs.
  */
 void program_start(struct program *program, struct server *server,
-                   const char *handler, const char *concurrency,
-                   const char *log_level);
+                   const struct program_options *options);
 
 /**
  * Reads the log until @n more lines that contain @text have come; gives up

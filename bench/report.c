@@ -14,6 +14,8 @@ static bool is_met(const struct report_row *row, double ratio)
         return row->value >= row->budget;
     case REPORT_RATIO_AT_MOST:
         return ratio <= row->budget;
+    case REPORT_RATIO_AT_LEAST:
+        return ratio >= row->budget;
     case REPORT_NO_BUDGET:
         break;
     }
@@ -29,6 +31,8 @@ static const char *budget_prefix(enum report_budget kind)
         return ">= ";
     case REPORT_RATIO_AT_MOST:
         return "ratio <= ";
+    case REPORT_RATIO_AT_LEAST:
+        return "ratio >= ";
     case REPORT_NO_BUDGET:
         break;
     }

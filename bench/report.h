@@ -21,6 +21,7 @@ enum report_budget {
     REPORT_AT_MOST,
     REPORT_AT_LEAST,
     REPORT_RATIO_AT_MOST, /* the budget is on the ratio to the baseline */
+    REPORT_RATIO_AT_LEAST,
 };
 
 struct report_row {

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the benchmarks, prints one table, and writes $BUILD/bench.json.
 #
-#   BUILD=build bench/run.sh [core|timers|memory|submit|jobs|service ...]
+#   BUILD=build bench/run.sh [core|timers|submit|jobs|least|service|memory ...]
 #
 # Without names, all of them. Figures that miss their budget are reported, and
 # are no failure: a busy machine is no defect of the program.
@@ -28,7 +28,7 @@ trap 'exit 129' HUP
 
 rows=$directory/rows
 : >"$rows"
-[ $# -gt 0 ] || set -- core timers submit jobs service memory
+[ $# -gt 0 ] || set -- core timers submit jobs least service memory
 for name in "$@"; do
     # In the background, so that a signal to this shell is seen at once.
     TMPDIR=$directory "$BUILD/bench/bench_$name" >>"$rows" &

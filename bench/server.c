@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,6 +167,31 @@ double server_info(struct server *server, const char *field)
     double value = found ? strtod(found + strlen(wanted), NULL) : 0;
     freeReplyObject(reply);
     return value;
+}
+
+size_t server_count_commands(struct server *server, unsigned seconds)
+{
+    static const char end[] = "the end of counting";
+    redisContext *monitor = server_connect(server);
+    redisReply *reply = monitor ? redisCommand(monitor, "MONITOR") : NULL;
+    if (!reply)
+        give_up("can't watch the private Redis");
+    freeReplyObject(reply);
+    sleep(seconds);
+    server_do(server, "ECHO %s", end);
+    size_t n = 0;
+    bool is_over = false;
+    while (!is_over) {
+        void *line;
+        if (redisGetReply(monitor, &line) != REDIS_OK)
+            give_up("can't watch the private Redis: %s", monitor->errstr);
+        reply = line;
+        is_over = strstr(reply->str, end);
+        n += !is_over && !strstr(reply->str, " lua] ");
+        freeReplyObject(reply);
+    }
+    redisFree(monitor);
+    return n;
 }
 
 double server_cpu(struct server *server)

@@ -49,6 +49,12 @@ void server_fill(struct server *server, const char *key, size_t n);
 /** A figure of INFO: "used_cpu_user", "blocked_clients". */
 double server_info(struct server *server, const char *field);
 
+/**
+ * How many commands clients send in the next @seconds; what scripts run on
+ * their behalf, and what we send ourselves, does not count.
+ */
+size_t server_count_commands(struct server *server, unsigned seconds);
+
 /** CPU seconds that the server has used. */
 double server_cpu(struct server *server);
 

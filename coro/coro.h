@@ -24,6 +24,8 @@
  *                                                              sched/runner.h
  * add_signal_handler                     coro_signals_open(), _wait()
  *                                                              sched/signal.h
+ * Task.print_stack                       coro_dump(), coro_task_inspect(),
+ *                                        coro_loop_each_task()  sched/dump.h
  * create_task, current_task, all_tasks   coro_spawn(), coro_task_current(),
  *                                        _all()                  sched/task.h
  * Task.done, result, cancelled           coro_task_is_done(), _result(),
@@ -101,6 +103,7 @@
 #include "coro/sched/call.h"
 #include "coro/sched/condition.h"
 #include "coro/sched/defer.h"
+#include "coro/sched/dump.h"
 #include "coro/sched/event.h"
 #include "coro/sched/executor.h"
 #include "coro/sched/future.h"

@@ -3,9 +3,10 @@
 #
 #   deploy/install-deps.sh SET...
 #
-#   build  a C compiler, make, pkg-config; hiredis, libevent, jansson
+#   build  a C compiler, make, pkg-config; hiredis, libevent, jansson; OpenSSL
+#          where hiredis can use it, but never at the price of failing
 #   run    redis-server and redis-cli, or valkey's
-#   test   build, run and cmocka
+#   test   build, run, cmocka, and openssl where hiredis has TLS
 #   lint   build, cmocka, clang-format and pmccabe
 #   check  valgrind, clang with its sanitizers, and where they are packaged
 #          an aarch64 cross-compiler and qemu
@@ -35,10 +36,11 @@ has() {
 
 needs_of() {
     case $1 in
-    build) echo compiler libc-headers make pkg-config hiredis libevent jansson ;;
+    base) echo compiler libc-headers make pkg-config hiredis libevent jansson ;;
+    build) echo "$(needs_of base) hiredis-tls" ;;
     run) echo redis-server redis-cli ;;
-    test) echo "$(needs_of build) $(needs_of run) cmocka" ;;
-    lint) echo "$(needs_of build) cmocka clang-format pmccabe" ;;
+    test) echo "$(needs_of base) $(needs_of run) cmocka tls-command" ;;
+    lint) echo "$(needs_of base) cmocka clang-format pmccabe" ;;
     check) echo valgrind clang clang-runtime aarch64-gcc aarch64-libc qemu-aarch64 ;;
     fuzz) echo "$(needs_of build) clang clang-runtime" ;;
     coverage) echo gcovr ;;
@@ -66,6 +68,9 @@ is_there() {
     # would not do.
     hiredis | jansson) has_library "$1" ;;
     libevent) has_library libevent libevent_extra ;;
+    # An hiredis without TLS, as it was before 1.0, has no use for OpenSSL.
+    hiredis-tls) has_library openssl || is_without_tls ;;
+    tls-command) has openssl || ! has_library hiredis_ssl openssl ;;
     cmocka) has_library cmocka || compiles '#include <stdarg.h>
         #include <stddef.h>
         #include <stdint.h>
@@ -78,6 +83,10 @@ is_there() {
     qemu-aarch64) has qemu-aarch64-static || has qemu-aarch64 ;;
     *) has "$1" ;;
     esac
+}
+
+is_without_tls() {
+    has_library hiredis && ! has_library hiredis_ssl
 }
 
 has_clang_runtime() {
@@ -114,6 +123,8 @@ package_apt() {
     hiredis | libevent | jansson | cmocka) echo "lib${1#lib}-dev" ;;
     redis-server) echo 'redis-server|valkey-server' ;;
     redis-cli) echo 'redis-tools|valkey-tools' ;;
+    hiredis-tls) echo 'libssl-dev|-' ;;
+    tls-command) echo openssl ;;
     clang-runtime) clang_runtime_apt ;;
     aarch64-gcc) echo 'gcc-aarch64-linux-gnu|-' ;;
     aarch64-libc) echo 'libc6-dev-arm64-cross|-' ;;
@@ -136,6 +147,8 @@ package_dnf() {
     pkg-config) echo pkgconf-pkg-config ;;
     hiredis | libevent | jansson) echo "$1-devel" ;;
     cmocka) echo libcmocka-devel ;;
+    hiredis-tls) echo 'openssl-devel|-' ;;
+    tls-command) echo openssl ;;
     redis-server | redis-cli) echo 'redis|valkey' ;;
     clang-format) echo clang-tools-extra ;;
     clang-runtime) echo compiler-rt ;;
@@ -164,6 +177,10 @@ package_pacman() {
     compiler) case $compiler in clang*) echo clang ;; *) echo gcc ;; esac ;;
     libc-headers) echo glibc ;;
     pkg-config) echo pkgconf ;;
+    hiredis-tls) echo 'openssl-dev|-' ;;
+    tls-command) echo openssl ;;
+    hiredis-tls) echo openssl ;;
+    tls-command) echo openssl ;;
     redis-server | redis-cli) echo 'redis|valkey' ;;
     clang-format) echo clang ;;
     clang-runtime) echo compiler-rt ;;
@@ -289,13 +306,22 @@ done
 missing=$(missing_of "$wanted")
 [ -n "$missing" ] || exit 0
 
+# What a build is poorer without, but is one.
+required=$(printf '%s' "$missing" | sed 's/hiredis-tls //')
+
+# Ends for a reason, unless nothing is missing that is required.
+give_up() {
+    [ -n "$required" ] || exit 0
+    die "$@"
+}
+
 find_manager ||
-    die "missing: ${missing% }; no apt-get, dnf, apk or pacman to install it with"
+    give_up "missing: ${missing% }; no apt-get, dnf, apk or pacman to install it with"
 
 sudo=
 if [ "$(id -u)" -ne 0 ]; then
     has sudo ||
-        die "missing: ${missing% }; installing it needs root, and there is no sudo"
+        give_up "missing: ${missing% }; installing it needs root, and there is no sudo"
     sudo=sudo
 fi
 
@@ -317,8 +343,8 @@ if [ -n "$packages" ]; then
     # shellcheck disable=SC2086
     if ! without_redis_service install_packages $packages &&
         ! { refresh_lists && without_redis_service install_packages $packages; }; then
-        tail -n 20 "$log" >&2
-        die "$manager could not install ${packages% }; its last words are above"
+        [ -z "$required" ] || tail -n 20 "$log" >&2
+        give_up "$manager could not install ${packages% }; its last words are above"
     fi
 fi
 

@@ -43,8 +43,9 @@ static const struct option_spec specs[] = {
         .environment = "CORQ_REDIS_URL",
         .commands = ALL,
         FIELD(redis),
-        .help = "where Redis is: redis://[[user]:password@]host[:port][/db] "
-                "or unix:///path[?db=N]",
+        .help = "where Redis is: redis://[[user]:password@]host[:port][/db], "
+                "rediss://... for TLS, unix:///path[?db=N], or the primary "
+                "that redis+sentinel://host[:port],.../name[/db] finds",
     },
     {
         .name = "queue",

@@ -8,6 +8,8 @@
 #include <sys/resource.h>
 
 #include "coro/base/clock.h"
+#include "coro/core/symbol.h"
+#include "coro/sched/dump.h"
 #include "master/config.h"
 #include "master/process/notify.h"
 #include "master/queue/fetch_mode.h"
@@ -17,6 +19,8 @@
 
 #define PROBE_MS 3000
 #define QUIET_MS 10000
+
+#define DUMP_CALLS_BYTES 512
 
 /* Standard streams, two loops, signals, two connections, a look-up or two. */
 #define DESCRIPTORS_LEAST 24
@@ -63,19 +67,28 @@ static void go_quiet(struct service *service)
 
 static void dump_task(struct coro_task *task, void *argument)
 {
-    int64_t now_ms = *(int64_t *)argument;
+    struct coro_inspection found;
+    char calls[DUMP_CALLS_BYTES];
+    coro_task_inspect(task, &found);
+    coro_inspection_calls(&found, argument, calls, sizeof calls);
+    bool waits = found.waits_for[0] != '\0';
     const struct log_field fields[] = {
-        log_int("task", (int64_t)coro_task_id(task)),
-        log_seconds("age", (now_ms - coro_task_since_ms(task)) * 1000),
+        log_int("task", (int64_t)found.id),
+        log_seconds("age", (coro_now_ms() - found.since_ms) * 1000),
+        log_int("stack", (int64_t)found.high_water_bytes),
+        log_string("calls", calls),
     };
-    log_line(LOG_LEVEL_INFO, "master", fields, 2, "task '%s' waits",
-             coro_task_name(task));
+    log_line(LOG_LEVEL_INFO, "master", fields, 4, "task '%s' %s%s", found.name,
+             waits ? "waits for " : "is ",
+             waits ? found.waits_for : coro_task_state_name(found.state));
 }
 
 static void dump(struct service *service)
 {
-    int64_t now_ms = coro_now_ms();
-    coro_loop_each_task(service->loop, dump_task, &now_ms);
+    struct coro_symbols symbols;
+    coro_symbols_open(&symbols);
+    coro_loop_each_task(service->loop, dump_task, &symbols);
+    coro_symbols_close(&symbols);
     if (!service->has_dispatch || service->phase == SERVICE_PHASE_ENDED)
         return;
     log_line(LOG_LEVEL_INFO, "master", NULL, 0,
@@ -165,14 +178,41 @@ static bool look_at_server(struct service *service)
     int status = probe_server(service->commands, coro_after(PROBE_MS), &probe);
     if (status < 0)
         return true; /* it went away again: nothing is known against it */
+    if (probe.is_too_old) {
+        fail(service, SERVICE_END_REFUSED, "the server is too old",
+             "found a Redis before 5.0, expected 5.0 or newer, best 6.2");
+        return false;
+    }
     if (probe.is_cluster) {
         fail(service, SERVICE_END_REFUSED, "Redis Cluster is not supported",
              "give the address of a server that is not part of a cluster");
         return false;
     }
-    log_line(LOG_LEVEL_INFO, "redis", NULL, 0, "connected to %s%s%s",
-             service->url, probe.version[0] ? ", " : "", probe.version);
+    service_tell_connected(service, probe.version);
     probe_warn(&probe);
+    return true;
+}
+
+/* What we may not take from is better known now than found out for ever. */
+static bool may_take(struct service *service)
+{
+    const struct options_queues *queues = &service->options->queues;
+    const char *process =
+        service_is_at_least_once(service) ? service->identity : NULL;
+    for (size_t i = 0; i < queues->count; i++) {
+        char why[200], shown[100], what[160];
+        int status =
+            probe_queue(service->commands, process, queues->items[i].key,
+                        coro_after(PROBE_MS), why, sizeof why);
+        if (status != -EACCES)
+            continue;
+        struct config_writer writer = {shown, sizeof shown};
+        config_put_masked(&writer, queues->items[i].key);
+        snprintf(what, sizeof what, "Redis does not let us take jobs from '%s'",
+                 shown);
+        fail(service, SERVICE_END_REFUSED, what, why);
+        return false;
+    }
     return true;
 }
 
@@ -195,7 +235,8 @@ static void tell_ready(struct service *service)
 
 static void run_until_asked(struct service *service)
 {
-    if (!make_contact(service) || !look_at_server(service))
+    if (!make_contact(service) || !look_at_server(service) ||
+        !may_take(service))
         return;
     int status = service_start_work(service);
     if (status < 0) {
@@ -219,7 +260,7 @@ static int service_main(void *argument)
         status = service_connect(service);
     if (status == -EOPNOTSUPP)
         fail(service, SERVICE_END_REFUSED, "rediss:// can't be used",
-             "TLS to Redis is not supported in this build");
+             coro_redis_tls_missing());
     else if (status < 0)
         fail_by(service, "can't start", status);
     else

@@ -36,7 +36,8 @@ struct service {
     enum service_phase phase;
     struct service_result result;
     char identity[IDENTITY_MAX];
-    char url[300]; /* of Redis, for people */
+    char url[300];     /* of Redis, for people */
+    char primary[300]; /* that sentinels have named, as logged */
 
     struct coro_loop *loop;
     struct coro_group tasks;
@@ -51,7 +52,7 @@ struct service {
     struct dispatch dispatch;
     struct fetch fetch;
     struct schedule schedule;
-    struct sweep sweep; /* at-least-once */
+    struct sweep sweep;
     struct heartbeat heartbeat;
     bool has_owner;
     bool has_lines;
@@ -65,7 +66,8 @@ struct service {
     struct coro_future first_contact; /* with Redis: a status */
     struct coro_future stop_asked;
     struct trouble blocking_trouble;
-    char last_reason[200];     /* for which Redis was away, as logged */
+    /* For which Redis was away, as logged. */
+    char last_reason[CORO_REDIS_REASON_MAX];
     int64_t drain_deadline_ms; /* until when jobs may run on */
     bool is_hurried;           /* asked to stop more than once */
     bool starts_quiet;         /* asked to be quiet while starting */
@@ -74,6 +76,9 @@ struct service {
 
 /** Makes the connection for commands. Returns 0 or a negative errno. */
 int service_connect(struct service *service);
+
+/** Logs which server that is now, and its @version unless that is empty. */
+void service_tell_connected(struct service *service, const char *version);
 
 /** Makes the one for blocking pops, for at-most-once. */
 int service_connect_blocking(struct service *service);

@@ -61,15 +61,36 @@ static void tell_away(struct service *service,
              event->reason);
 }
 
+/* Says where we are now. Of servers that sentinels know, the one is named. */
+void service_tell_connected(struct service *service, const char *version)
+{
+    bool is_found = service->options->redis.sentinels != NULL;
+    if (is_found)
+        coro_redis_describe_server(service->commands, service->primary,
+                                   sizeof service->primary);
+    log_line(LOG_LEVEL_INFO, "redis", NULL, 0, "connected to %s%s%s%s%s",
+             service->url, is_found ? ", primary " : "", service->primary,
+             version[0] ? ", " : "", version);
+}
+
+static bool has_moved(const struct service *service)
+{
+    char primary[sizeof service->primary];
+    return service->options->redis.sentinels &&
+           strcmp(coro_redis_describe_server(service->commands, primary,
+                                             sizeof primary),
+                  service->primary) != 0;
+}
+
 /* One line when Redis goes away, one when the reason changes, one when it is
  * back; whatever number of attempts lies between. */
 static void on_commands(void *argument, const struct coro_redis_event *event)
 {
     struct service *service = argument;
     if (event->state == CORO_REDIS_UP) {
-        if (service->last_reason[0] && service->phase != SERVICE_PHASE_STARTING)
-            log_line(LOG_LEVEL_INFO, "redis", NULL, 0, "connected to %s",
-                     service->url);
+        if ((service->last_reason[0] || has_moved(service)) &&
+            service->phase != SERVICE_PHASE_STARTING)
+            service_tell_connected(service, "");
         service->last_reason[0] = '\0';
         coro_future_set(&service->first_contact, 0, NULL);
         if (service->has_owner)

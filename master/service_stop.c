@@ -82,6 +82,17 @@ static void tell_unanswered(struct service *service)
              service->fetch.nasked);
 }
 
+static void give_up_the_rest(struct service *service)
+{
+    size_t nstuck = dispatch_give_up(&service->dispatch);
+    service->result.is_thread_stuck = nstuck > 0;
+    log_line(LOG_LEVEL_WARN, NULL, NULL, 0,
+             "%zu jobs did not end when they were cancelled; they are %s",
+             nstuck,
+             service_is_at_least_once(service) ? "given back all the same"
+                                               : "set aside as interrupted");
+}
+
 static void cancel_the_rest(struct service *service)
 {
     struct dispatch *dispatch = &service->dispatch;
@@ -91,16 +102,13 @@ static void cancel_the_rest(struct service *service)
              dispatch->nin_flight);
     tell(status);
     dispatch->is_hurried = false;
+    /* They come back a few at a time, and are to stand in their queue in the
+     * order in which they stood there. */
+    settle_hold(&service->settle);
     dispatch_cancel(dispatch);
-    if (dispatch_wait_idle(dispatch, coro_after(CANCEL_MS)) == 0)
-        return;
-    size_t nstuck = dispatch_give_up(dispatch);
-    service->result.is_thread_stuck = nstuck > 0;
-    log_line(LOG_LEVEL_WARN, NULL, NULL, 0,
-             "%zu jobs did not end when they were cancelled; they are %s",
-             nstuck,
-             service_is_at_least_once(service) ? "given back all the same"
-                                               : "set aside as interrupted");
+    if (dispatch_wait_idle(dispatch, coro_after(CANCEL_MS)) < 0)
+        give_up_the_rest(service);
+    settle_let_go(&service->settle);
 }
 
 static void wait_for_jobs(struct service *service)
@@ -139,8 +147,7 @@ static void tell_unsettled(struct service *service, size_t nleft,
     if (service_is_at_least_once(service)) {
         log_line(LOG_LEVEL_WARN, NULL, NULL, 0,
                  "Redis could not be told in time what became of %zu jobs "
-                 "(%s): it still has them, and another process will run them "
-                 "again within about two leases",
+                 "(%s): it still has them, and they will be run again",
                  nleft, why);
         return;
     }
@@ -179,7 +186,9 @@ static int64_t leave_deadline(const struct service *service)
 /* Jobs that Redis has under our name go back, and the name is given up. */
 static void leave_jobs(struct service *service)
 {
-    bool is_clean = !lines_are_busy(&service->lines);
+    lines_rest(&service->lines, leave_deadline(service));
+    bool is_clean =
+        !lines_are_busy(&service->lines) && !owner_has_ghosts(&service->owner);
     owner_stop(&service->owner);
     int nback = owner_leave(&service->owner, is_clean, leave_deadline(service));
     if (nback > 0)

@@ -163,15 +163,17 @@ static int start_common(struct service *service)
                                     .client_name = service->identity,
                                     .process = service->identity,
                                 });
-    if (status < 0 || !service_is_at_least_once(service))
+    if (status < 0)
         return status;
     service->has_sweep = true;
-    return sweep_start(&service->sweep, &(struct sweep_options){
-                                            .group = &service->tasks,
-                                            .redis = service->commands,
-                                            .owner = &service->owner,
-                                            .schedule = &service->schedule,
-                                        });
+    return sweep_start(&service->sweep,
+                       &(struct sweep_options){
+                           .group = &service->tasks,
+                           .redis = service->commands,
+                           .process = service->identity,
+                           .schedule = &service->schedule,
+                           .lease_ms = service->options->lease_ms,
+                       });
 }
 
 static bool is_quiet(void *argument)

@@ -5,6 +5,7 @@
 
 #include "coro/base/buf.h"
 #include "coro/base/ensure.h"
+#include "coro/base/utf8.h"
 #include "worker/envelope.h"
 #include "worker/splice.h"
 
@@ -197,6 +198,12 @@ static int edits_apply(struct edits *edits, const char *bytes, size_t len,
 static bool is_shared(const char *key, size_t key_len)
 {
     return key_len >= SHARED_LEN && memcmp(key, SHARED, SHARED_LEN) == 0;
+}
+
+bool record_is_shared_key(const char *key, size_t len)
+{
+    return is_shared(key, len) && len > SHARED_LEN && !memchr(key, '\0', len) &&
+           coro_utf8_is_valid(key, len);
 }
 
 /* A count in the payload tells a later failure from the first, even one that

@@ -55,6 +55,13 @@ struct record {
  */
 void record_read(const char *payload, size_t len, struct record *ret);
 
+/**
+ * True for the key of a queue that is shared with other programs: "queue:" and
+ * a name, which is text, as it stands in the job. Described jobs of such a
+ * queue are remembered where those programs look for them.
+ */
+bool record_is_shared_key(const char *key, size_t len);
+
 /* A failure to be remembered. Everything is borrowed for the call. */
 struct record_failure {
     const char *key; /* of the queue that the job was taken from */

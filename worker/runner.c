@@ -162,6 +162,10 @@ int runner_start(const struct pool_options *options, struct runner **ret_runner)
         free(runner);
         return status;
     }
+    /* Before the pool: what a job has logged is written before its outcome is
+     * told, so that no death of ours leaves a job done without its lines. */
+    runner->log.flush = end_turn;
+    coro_loop_add_source(runner->loop, &runner->log);
     status = pool_init(&runner->pool, runner->loop, options);
     if (status < 0) {
         coro_loop_free(runner->loop);
@@ -169,8 +173,6 @@ int runner_start(const struct pool_options *options, struct runner **ret_runner)
         return status;
     }
     coro_submit_open(&runner->down, runner->loop, receive, runner);
-    runner->log.flush = end_turn;
-    coro_loop_add_source(runner->loop, &runner->log);
     runner->farewell.kind = MESSAGE_STOPPED;
     pthread_mutex_init(&runner->asking, NULL);
     status = start_thread(runner);

@@ -9,7 +9,8 @@
 #include "coro/base/clock.h"
 #include "coro/base/random.h"
 #include "coro/io/redis_internal.h"
-#include "coro/io/resolve.h"
+#include "coro/io/redis_sentinel.h"
+#include "coro/io/redis_tls.h"
 #include "coro/sched/schedule.h"
 
 #define CONNECT_TIMEOUT_MS 5000
@@ -93,60 +94,68 @@ static void tell(struct coro_redis *redis, int64_t retry_in_ms)
         redis->options.on_event(redis->options.argument, &event);
 }
 
-static int find_addresses(struct coro_redis *redis, int64_t deadline_ms,
-                          struct coro_addresses *ret_addresses)
+/* The connection that finds the primary for this one as well, or NULL. */
+static const struct coro_redis *leader_of(const struct coro_redis *redis)
 {
-    const struct coro_redis_address *address = redis->options.address;
-    if (address->path) {
-        ret_addresses->naddresses = 1;
-        return 0;
-    }
-    int status = coro_resolve(address->host, deadline_ms, ret_addresses);
-    if (status == -ECANCELED || status == 0)
-        return status;
-    char why[CORO_REDIS_REASON_MAX];
-    snprintf(why, sizeof why, "can't resolve the name '%s': %s", address->host,
-             status == -ENOENT      ? "no such host"
-             : status == -ETIMEDOUT ? "no answer from the resolver"
-             : status == -EAGAIN    ? "the resolver can't tell just now"
-                                    : strerror(-status));
-    coro_redis_set_reason(redis, why);
-    return status;
+    const struct coro_redis *after = redis->options.after;
+    bool is_of_the_same =
+        after && after->options.address == redis->options.address;
+    return is_of_the_same && redis->options.address->sentinels ? after : NULL;
 }
 
-/* Tries each address in turn; each gets its share of what time is left. */
-static int open_any(struct coro_redis *redis, int64_t deadline_ms)
+/* Sets the place of the server. */
+static int find_server(struct coro_redis *redis)
 {
-    struct coro_addresses addresses;
-    int status = find_addresses(redis, deadline_ms, &addresses);
-    if (status < 0)
-        return status;
-    for (size_t i = 0; i < addresses.naddresses; i++) {
-        int64_t now_ms = coro_now_ms();
-        int64_t share_ms =
-            (deadline_ms - now_ms) / (int64_t)(addresses.naddresses - i);
-        status = coro_redis_link_open(redis, addresses.texts[i],
-                                      coro_after(share_ms));
-        if (status == 0 || status == -ECANCELED)
-            break;
+    const struct coro_redis_address *address = redis->options.address;
+    const struct coro_redis *leader = leader_of(redis);
+    if (address->path)
+        return 0;
+    if (!address->sentinels) {
+        snprintf(redis->place.host, sizeof redis->place.host, "%s",
+                 address->host);
+        redis->place.port = address->port;
+        return 0;
     }
-    return status;
+    if (leader) {
+        redis->place = leader->place;
+        return 0;
+    }
+    return coro_redis_ask_sentinels(redis);
 }
 
 static int connect_once(struct coro_redis *redis)
 {
+    redis->refused_us = false;
+    redis->state = CORO_REDIS_CONNECTING;
+    int status = find_server(redis);
+    if (status < 0)
+        return status;
     int64_t timeout_ms = redis->options.connect_timeout_ms;
     int64_t deadline_ms =
         coro_after(timeout_ms ? timeout_ms : CONNECT_TIMEOUT_MS);
-    redis->refused_us = false;
-    redis->state = CORO_REDIS_CONNECTING;
-    int status = open_any(redis, deadline_ms);
-    if (status < 0)
-        return status;
-    status = coro_redis_say_hello(redis, deadline_ms);
-    if (status < 0)
+    status = coro_redis_dial(redis, &redis->place, deadline_ms);
+    if (status == 0 && redis->options.address->tls)
+        status = coro_redis_tls_begin(redis);
+    if (status == 0)
+        status = coro_redis_say_hello(redis, deadline_ms);
+    status = coro_redis_tls_settle(redis, status);
+    if (status < 0) {
         coro_redis_link_close(redis);
+        coro_redis_doubt_sentinel(redis);
+    }
     return status;
+}
+
+/* Whoever follows this one must not stay with another server. */
+static void gather_followers(struct coro_redis *redis)
+{
+    list_foreach (link, &redis->followers) {
+        struct coro_redis *follower =
+            list_entry(link, struct coro_redis, in_followers);
+        if (leader_of(follower) == redis &&
+            !coro_redis_place_is(follower, &redis->place))
+            coro_redis_drop(follower, CORO_REDIS_MOVED);
+    }
 }
 
 /* Up: until the connection is lost. Returns 0 then, or -ECANCELED. */
@@ -154,13 +163,19 @@ static int stay_up(struct coro_redis *redis)
 {
     redis->state = CORO_REDIS_UP;
     redis->generation++;
+    gather_followers(redis);
     coro_backoff_success(&redis->backoff, coro_now_ms());
     tell(redis, 0);
     while (coro_wake_first(&redis->up_waiters, 0))
         ;
+    bool asks = redis->options.address->sentinels && !leader_of(redis);
     while (redis->context) {
-        int status = coro_park(&redis->down_waiters, CORO_NEVER);
-        if (status < 0)
+        int64_t deadline_ms =
+            asks ? coro_after(CORO_REDIS_ASK_AGAIN_MS) : CORO_NEVER;
+        int status = coro_park(&redis->down_waiters, deadline_ms);
+        if (status == -ETIMEDOUT)
+            status = coro_redis_ask_again(redis);
+        if (status == -ECANCELED)
             return status;
     }
     return 0;
@@ -215,18 +230,14 @@ int coro_redis_start(struct coro_loop *loop,
                      const struct coro_redis_options *options,
                      struct coro_redis **ret_redis)
 {
-    if (options->address->tls)
+    if (options->address->tls && coro_redis_tls_missing())
         return -EOPNOTSUPP;
     struct coro_redis *redis = calloc(1, sizeof *redis);
     if (!redis)
         return -ENOMEM;
-    redis->loop = loop;
+    coro_redis_link_init(redis, loop);
     redis->options = *options;
     redis->client_id = -1;
-    coro_future_init(&redis->connected);
-    list_init(&redis->up_waiters);
-    list_init(&redis->down_waiters);
-    list_init(&redis->room_waiters);
     redis->source.flush = flush;
     struct coro_rng seed = {0};
     int status = coro_rng_init_random(&seed);
@@ -237,14 +248,18 @@ int coro_redis_start(struct coro_loop *loop,
         if (!redis->client_name)
             status = -ENOMEM;
     }
+    const struct coro_spawn_options task = {
+        .name = "redis",
+        .large_stack = options->address->tls,
+    };
     if (status == 0)
-        status = coro_spawn(loop, keep_up, redis,
-                            &(struct coro_spawn_options){.name = "redis"},
-                            &redis->keeper);
+        status = coro_spawn(loop, keep_up, redis, &task, &redis->keeper);
     if (status < 0) {
         redis_free(redis);
         return status;
     }
+    if (options->after)
+        list_append(&options->after->followers, &redis->in_followers);
     coro_loop_add_source(loop, &redis->source);
     *ret_redis = redis;
     return 0;
@@ -259,6 +274,7 @@ void coro_redis_stop(struct coro_redis *redis)
     while (coro_task_wait(redis->keeper, CORO_NEVER, NULL) < 0)
         was_cancelled = true;
     coro_task_unref(redis->keeper);
+    list_remove(&redis->in_followers);
     coro_redis_set_reason(redis, "closed");
     coro_redis_link_close(redis);
     coro_loop_remove_source(&redis->source);

@@ -3,7 +3,8 @@
  *
  * A connection keeps itself up: a task of its own connects, introduces itself
  * (AUTH, SELECT, CLIENT SETNAME), and after a loss tries again with growing,
- * jittered waits. Commands of several coroutines are pipelined by themselves:
+ * jittered waits. Where the address names sentinels, each attempt asks them for
+ * the primary anew, and what is found must say itself that it is one. Commands of several coroutines are pipelined by themselves:
  * what is called in one turn of the loop leaves in one write.
  *
  *     struct coro_redis *redis;
@@ -33,6 +34,9 @@
 #include "coro/io/redis_url.h"
 #include "coro/sched/loop.h"
 
+/* Room for any reason that coro_redis_reason() gives. */
+#define CORO_REDIS_REASON_MAX 500
+
 struct coro_redis;
 struct coro_redis_reply;
 
@@ -53,8 +57,11 @@ struct coro_redis_event {
 struct coro_redis_options {
     const struct coro_redis_address *address; /* must outlive the connection */
     const char *client_name;                  /* no spaces; NULL: none */
-    int64_t connect_timeout_ms; /* for one attempt in all; 0: 5 s */
-    struct coro_redis *after;   /* connect only while this one is up; or NULL */
+    /* For one attempt in all, but for asking sentinels; 0: 5 s. */
+    int64_t connect_timeout_ms;
+    /* Connect only while this one, which must outlive it, is up; when sentinels
+     * have to be asked, to the server that it is connected to. Or NULL. */
+    struct coro_redis *after;
     void (*on_event)(void *argument, const struct coro_redis_event *event);
     void *argument; /* for on_event, which does not suspend */
 };
@@ -62,12 +69,19 @@ struct coro_redis_options {
 /**
  * Makes a connection and starts the task that keeps it up.
  *
- * Returns 0, -ENOMEM, or -EOPNOTSUPP for an address that asks for TLS.
+ * Returns 0, -ENOMEM, or -EOPNOTSUPP for an address that asks for TLS where
+ * coro_redis_tls_missing().
  * Ownership: coro_redis_stop(). Context: loop thread; does not suspend.
  */
 int coro_redis_start(struct coro_loop *loop,
                      const struct coro_redis_options *options,
                      struct coro_redis **ret_redis);
+
+/**
+ * Why this build can't do TLS, and what would help; NULL when it can.
+ * Context: any thread.
+ */
+const char *coro_redis_tls_missing(void);
 
 /**
  * Closes and frees @redis; commands that wait get -ECONNRESET. NULL is allowed.
@@ -94,6 +108,16 @@ uint64_t coro_redis_generation(const struct coro_redis *redis);
 
 /** Why the last connection ended or could not be made; never NULL. */
 const char *coro_redis_reason(const struct coro_redis *redis);
+
+/**
+ * Writes where the present connection goes, or the last attempt went, into
+ * @buffer, as host:port; where sentinels name the server, that is what they
+ * have named. Empty before the first attempt, and for a unix socket.
+ *
+ * Returns @buffer. Loop thread; does not suspend.
+ */
+const char *coro_redis_describe_server(const struct coro_redis *redis,
+                                       char *buffer, size_t size);
 
 /**
  * Gives the present connection up, as if it had been lost because of @reason.

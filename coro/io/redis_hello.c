@@ -105,6 +105,31 @@ static int learn_id(struct coro_redis *redis, int64_t deadline_ms)
     return 0;
 }
 
+/* Sentinels may still name a server that is no primary any more. A server that
+ * won't tell is taken for what they call it. */
+static int check_role(struct coro_redis *redis, int64_t deadline_ms)
+{
+    if (!redis->options.address->sentinels)
+        return 0;
+    struct coro_redis_reply *reply;
+    int status =
+        greet(redis, 1, (const char *[]){"ROLE"}, true, deadline_ms, &reply);
+    if (status < 0)
+        return status;
+    const char *role =
+        coro_redis_reply_nitems(reply) > 0
+            ? coro_redis_reply_text(coro_redis_reply_item(reply, 0), NULL)
+            : "master";
+    if (strcmp(role, "master") != 0) {
+        coro_redis_set_reason(redis, strcmp(role, "slave") == 0
+                                         ? "it is a replica, not the primary"
+                                         : "it is no primary");
+        status = -EPROTO;
+    }
+    coro_redis_reply_free(reply);
+    return status;
+}
+
 int coro_redis_say_hello(struct coro_redis *redis, int64_t deadline_ms)
 {
     int status = authenticate(redis, deadline_ms);
@@ -114,5 +139,7 @@ int coro_redis_say_hello(struct coro_redis *redis, int64_t deadline_ms)
         status = set_name(redis, deadline_ms);
     if (status == 0)
         status = learn_id(redis, deadline_ms);
+    if (status == 0)
+        status = check_role(redis, deadline_ms);
     return status;
 }

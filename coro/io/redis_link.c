@@ -111,7 +111,8 @@ static void set_socket_options(int fd, bool is_tcp)
                sizeof user_timeout);
 }
 
-static int attach(struct coro_redis *redis, redisAsyncContext *context)
+static int attach(struct coro_redis *redis, redisAsyncContext *context,
+                  bool is_tcp)
 {
     context->data = redis;
     if (redisLibeventAttach(context, coro_loop_event_base(redis->loop)) !=
@@ -121,16 +122,16 @@ static int attach(struct coro_redis *redis, redisAsyncContext *context)
      * write event. */
     redisAsyncSetDisconnectCallback(context, on_disconnect);
     redisAsyncSetConnectCallback(context, on_connect);
-    set_socket_options(context->c.fd, !redis->options.address->path);
+    set_socket_options(context->c.fd, is_tcp);
     return 0;
 }
 
-static int begin(struct coro_redis *redis, const char *numeric_host)
+static int begin(struct coro_redis *redis, const char *numeric_host,
+                 uint16_t port)
 {
-    const struct coro_redis_address *address = redis->options.address;
     redisAsyncContext *context =
-        address->path ? redisAsyncConnectUnix(address->path)
-                      : redisAsyncConnect(numeric_host, address->port);
+        numeric_host ? redisAsyncConnect(numeric_host, port)
+                     : redisAsyncConnectUnix(redis->options.address->path);
     if (!context)
         return -ENOMEM;
     int status = 0;
@@ -139,7 +140,7 @@ static int begin(struct coro_redis *redis, const char *numeric_host)
                                                      : "can't connect");
         status = -ECONNREFUSED;
     } else {
-        status = attach(redis, context);
+        status = attach(redis, context, numeric_host != NULL);
     }
     if (status < 0) {
         redisAsyncFree(context);
@@ -149,11 +150,22 @@ static int begin(struct coro_redis *redis, const char *numeric_host)
     return 0;
 }
 
+void coro_redis_link_init(struct coro_redis *redis, struct coro_loop *loop)
+{
+    redis->loop = loop;
+    coro_future_init(&redis->connected);
+    list_init(&redis->up_waiters);
+    list_init(&redis->down_waiters);
+    list_init(&redis->room_waiters);
+    list_init(&redis->followers);
+    list_init(&redis->in_followers);
+}
+
 int coro_redis_link_open(struct coro_redis *redis, const char *numeric_host,
-                         int64_t deadline_ms)
+                         uint16_t port, int64_t deadline_ms)
 {
     coro_future_init(&redis->connected);
-    int status = begin(redis, numeric_host);
+    int status = begin(redis, numeric_host, port);
     if (status < 0)
         return status;
     status = coro_future_wait(&redis->connected, deadline_ms);

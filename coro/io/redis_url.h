@@ -2,11 +2,15 @@
  * Where a Redis is, as people write it: one URL.
  *
  *     redis://[[user]:password@]host[:port][/db]     TCP, port 6379, db 0
- *     rediss://...                                   the same over TLS
+ *     rediss://...[?cafile=PATH&cert=PATH&key=PATH]  the same over TLS
  *     unix:///path[?db=N]   unix:/path   redis+unix:///path
+ *     redis+sentinel://[[user]:password@]host[:port],.../name[/db]
  *
- * IPv6 addresses stand in brackets; user, password and path may hold %XX
- * escapes; the database may be given as /N or ?db=N, but not twice. Nothing
+ * The last form gives the sentinels, port 26379, who know where the primary of
+ * that name is; user, password and database are the primary's. IPv6 addresses stand in brackets; user, password and path may hold %XX
+ * escapes; the database may be given as /N or ?db=N, but not twice. The
+ * certificate of a TLS server is checked against cafile, or what the system
+ * trusts; cert and key are ours, where the server wants to see one. Nothing
  * that this module prints ever holds a password.
  *
  *     struct coro_redis_address address;
@@ -26,15 +30,31 @@
 /* Room for any explanation of coro_redis_url_parse(). */
 #define CORO_REDIS_URL_WHY_MAX 256
 
-/* Exactly one of @host and @path is set. All texts are on the heap. */
+/* The most sentinels that an address may name. */
+#define CORO_REDIS_SENTINELS_MAX 16
+
+/* Where a server listens. */
+struct coro_redis_host {
+    char *name; /* or an address; IPv6 without its brackets */
+    uint16_t port;
+};
+
+/* Exactly one of @host, @path and @sentinels is set. All texts are on the
+ * heap. */
 struct coro_redis_address {
-    char *host;     /* a name or an address; IPv6 without its brackets */
-    uint16_t port;  /* 0 with a path */
-    char *path;     /* of a unix socket; fits into a sockaddr_un */
-    char *user;     /* NULL: the default user */
-    char *password; /* NULL: no AUTH; may be empty beside a user */
+    char *host;    /* a name or an address; IPv6 without its brackets */
+    uint16_t port; /* of @host */
+    char *path;    /* of a unix socket; fits into a sockaddr_un */
+    struct coro_redis_host *sentinels; /* @nsentinels of them */
+    size_t nsentinels;
+    char *primary_name; /* by which the sentinels know the server */
+    char *user;         /* NULL: the default user */
+    char *password;     /* NULL: no AUTH; may be empty beside a user */
     uint32_t db;
     bool tls;
+    char *cafile; /* who may vouch for the server; NULL: the system's list */
+    char *cert;   /* ours, and its key: both or none */
+    char *key;
 };
 
 /**
@@ -45,9 +65,8 @@ struct coro_redis_address {
  *                  a part of a password.
  *
  * Returns 0, or with *@ret_address untouched
- *   -EINVAL      the URL is not one of the forms above;
- *   -EOPNOTSUPP  it is one, but of a kind that is not supported yet;
- *   -ENOMEM      no memory.
+ *   -EINVAL  the URL is not one of the forms above;
+ *   -ENOMEM  no memory.
  *
  * Context: any thread.
  */

@@ -8,7 +8,17 @@
 
 struct coro_defer_block;
 struct coro_gen;
+struct coro_loop;
 struct coro_task;
+
+/* What runs in this thread; either may be NULL. */
+struct coro_flow {
+    struct coro_loop *loop;
+    struct coro_task *task;
+};
+
+/** What runs here. Context: any thread. */
+struct coro_flow coro_flow(void);
 
 /** The innermost generator that runs here, or NULL. Any thread; any signal. */
 struct coro_gen *coro_flow_generator(void);

@@ -32,27 +32,26 @@ static int home_key_status;
 
 /* Where the innermost running generator is noted: each task has its own, since
  * it may wait inside one. */
-static struct coro_gen **running_place(void)
+static inline struct coro_gen **running_place(struct coro_flow flow)
 {
-    struct coro_task *task = coro_task_current();
-    return task ? &task->generator : &thread_running;
+    return flow.task ? &flow.task->generator : &thread_running;
 }
 
 struct coro_gen *coro_flow_generator(void)
 {
-    return *running_place();
+    return *running_place(coro_flow());
 }
 
 struct coro_defer_block **coro_flow_deferred(void)
 {
-    struct coro_gen *gen = coro_flow_generator();
+    struct coro_flow flow = coro_flow();
+    struct coro_gen *gen = *running_place(flow);
     if (gen)
         return &gen->deferred;
-    struct coro_task *task = coro_task_current();
-    if (task)
-        return &task->deferred;
-    struct coro_loop *loop = coro_loop_current();
-    return loop && loop->dropped ? &loop->dropped->deferred : NULL;
+    if (flow.task)
+        return &flow.task->deferred;
+    return flow.loop && flow.loop->dropped ? &flow.loop->dropped->deferred
+                                           : NULL;
 }
 
 /* --- a thread's stacks --------------------------------------------------- */
@@ -113,11 +112,12 @@ static inline void check_stack(const struct coro_gen *self)
 
 int coro_yield(void *value, void **ret_sent)
 {
-    struct coro_gen *self = coro_flow_generator();
+    struct coro_flow flow = coro_flow();
+    struct coro_gen *self = *running_place(flow);
     ensure(self && "coro_yield() needs to be called by a generator");
     ensure(self->state == CORO_GEN_RUNNING &&
            "a generator that has ended can't yield");
-    ensure(self->loop == coro_loop_current() &&
+    ensure(self->loop == flow.loop &&
            "a loop that runs in a generator can't yield for it");
     check_stack(self);
     self->value = value;
@@ -160,32 +160,26 @@ static void check_caller(const struct coro_gen *gen)
            "a generator belongs to the thread that made it");
 }
 
-/* From here to unlink() @gen is the innermost one of the running flow. */
-static void link_in(struct coro_gen *gen)
+/* Makes @gen the innermost one of the running flow. */
+static inline void link_in(struct coro_gen *gen)
 {
-    struct coro_gen **running = running_place();
-    struct coro_task *task = coro_task_current();
+    struct coro_flow flow = coro_flow();
+    struct coro_gen **running = running_place(flow);
     gen->running = running;
     gen->outer = *running;
-    gen->loop = coro_loop_current();
+    gen->loop = flow.loop;
     gen->state = CORO_GEN_RUNNING;
     *running = gen;
     coro_sanitize_begin_thread(&gen->resumer_notes);
-    /* What the task waits with is the stack that it stands on. */
-    if (task) {
-        gen->task_notes = task->notes;
-        task->notes = gen->notes;
+    /* If the task waits in here, it is this stack that it leaves. */
+    gen->flow_notes = flow.task ? &flow.task->notes : NULL;
+    if (gen->flow_notes) {
+        gen->flow_notes_before = *gen->flow_notes;
+        *gen->flow_notes = gen->notes;
     }
 }
 
-static void unlink_task(struct coro_gen *gen, struct coro_task *task)
-{
-    *gen->running = gen->outer;
-    if (task)
-        task->notes = gen->task_notes;
-}
-
-int coro_gen_begin_resume(struct coro_gen *gen, void *value, void **ret_value)
+int coro_gen_enter(struct coro_gen *gen, void *value, void **ret_value)
 {
     check_caller(gen);
     switch ((enum coro_gen_state)gen->state) {
@@ -208,25 +202,6 @@ int coro_gen_begin_resume(struct coro_gen *gen, void *value, void **ret_value)
     return 1;
 }
 
-int coro_gen_end_resume(struct coro_gen *gen, void **ret_value)
-{
-    unlink_task(gen, coro_task_current());
-    if (gen->status >= 0 && ret_value)
-        *ret_value = gen->value;
-    return gen->status;
-}
-
-/* Resumes @gen, which is suspended, by an error. */
-static int resume_by(struct coro_gen *gen, int error, void **ret_value)
-{
-    gen->status = error;
-    link_in(gen);
-    coro_sanitize_leave(&gen->resumer_notes, &gen->notes, false);
-    coro_context_switch(&gen->resumer, &gen->context);
-    coro_sanitize_arrive(&gen->resumer_notes, &gen->resumer_notes);
-    return coro_gen_end_resume(gen, ret_value);
-}
-
 int coro_gen_throw(struct coro_gen *gen, int error, void **ret_value)
 {
     check_caller(gen);
@@ -243,7 +218,12 @@ int coro_gen_throw(struct coro_gen *gen, int error, void **ret_value)
     case CORO_GEN_SUSPENDED:
         break;
     }
-    return resume_by(gen, error, ret_value);
+    gen->status = error;
+    link_in(gen);
+    coro_gen_switch(gen);
+    if (gen->status >= 0 && ret_value)
+        *ret_value = gen->value;
+    return gen->status;
 }
 
 int coro_gen_close(struct coro_gen *gen)
@@ -315,7 +295,7 @@ int coro_gen_new(coro_gen_fn *function, void *argument,
 /* Its frames are lost; what it deferred is run as if it ended. */
 static void drop(struct coro_gen *gen)
 {
-    struct coro_gen **running = running_place();
+    struct coro_gen **running = running_place(coro_flow());
     gen->state = CORO_GEN_CLOSED;
     if (!gen->deferred)
         return;
@@ -346,7 +326,8 @@ void coro_gen_drop_all(struct coro_task *task)
 {
     struct coro_gen *gen;
     while ((gen = task->generator)) {
-        unlink_task(gen, task);
+        task->generator = gen->outer;
+        task->notes = gen->flow_notes_before;
         drop(gen);
     }
 }

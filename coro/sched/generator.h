@@ -95,7 +95,8 @@ struct coro_gen {
     uint64_t magic;
     struct coro_sanitize notes;
     struct coro_sanitize resumer_notes;
-    struct coro_sanitize task_notes;
+    struct coro_sanitize *flow_notes; /* of the task that resumed it, or NULL */
+    struct coro_sanitize flow_notes_before;
 };
 
 /**
@@ -117,9 +118,20 @@ int coro_gen_new(coro_gen_fn *function, void *argument,
  */
 void coro_gen_free(struct coro_gen *gen);
 
-/* The two halves of a resumption; see coro_gen_send(). */
-int coro_gen_begin_resume(struct coro_gen *gen, void *value, void **ret_value);
-int coro_gen_end_resume(struct coro_gen *gen, void **ret_value);
+/* The first part of coro_gen_send(): 1 when @gen is now to be switched to. */
+int coro_gen_enter(struct coro_gen *gen, void *value, void **ret_value);
+
+/* The second part: into @gen, and back when it has yielded or ended. */
+static inline __attribute__((always_inline)) void coro_gen_switch(
+    struct coro_gen *gen)
+{
+    coro_sanitize_leave(&gen->resumer_notes, &gen->notes, false);
+    coro_context_switch(&gen->resumer, &gen->context);
+    coro_sanitize_arrive(&gen->resumer_notes, &gen->resumer_notes);
+    *gen->running = gen->outer;
+    if (gen->flow_notes)
+        *gen->flow_notes = gen->flow_notes_before;
+}
 
 /**
  * Resumes @gen until it yields or ends. Its coro_yield() returns 0 and gives it
@@ -140,15 +152,15 @@ int coro_gen_end_resume(struct coro_gen *gen, void **ret_value);
 static inline int coro_gen_send(struct coro_gen *gen, void *value,
                                 void **ret_value)
 {
-    int status = coro_gen_begin_resume(gen, value, ret_value);
+    int status = coro_gen_enter(gen, value, ret_value);
     if (status <= 0)
         return status;
-    /* Here and not in a function: the processor predicts the return of a
-     * coro_yield() rightly if no other return lies between the switches. */
-    coro_sanitize_leave(&gen->resumer_notes, &gen->notes, false);
-    coro_context_switch(&gen->resumer, &gen->context);
-    coro_sanitize_arrive(&gen->resumer_notes, &gen->resumer_notes);
-    return coro_gen_end_resume(gen, ret_value);
+    /* Here and not behind a call: with no return between the two switches the
+     * processor predicts rightly where coro_yield() returns to. */
+    coro_gen_switch(gen);
+    if (gen->status >= 0 && ret_value)
+        *ret_value = gen->value;
+    return gen->status;
 }
 
 /** Resumes @gen, sending nothing: coro_gen_send(@gen, NULL, @ret_value). */

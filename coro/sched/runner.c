@@ -48,7 +48,10 @@ static int run_main(struct coro_runner *runner, int *ret_result)
         return -ESHUTDOWN;
     if (ret_result)
         *ret_result = result;
-    return runner->was_interrupted && result == -ECANCELED ? -EINTR : 0;
+    /* Cancelled by others as well: that is then the reason. */
+    bool is_reason = coro_task_ncancels(runner->main) <= 1;
+    return runner->was_interrupted && result == -ECANCELED && is_reason ? -EINTR
+                                                                        : 0;
 }
 
 int coro_runner_run(struct coro_runner *runner, coro_task_fn *function,

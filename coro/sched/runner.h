@@ -49,7 +49,8 @@ int coro_runner_init(struct coro_runner *runner,
  * stay as they are and go on in the next run.
  *
  * Returns 0 and the function's result in @ret_result (may be NULL), or
- *   -EINTR      Ctrl-C, and the main task ended with -ECANCELED because of it;
+ *   -EINTR      Ctrl-C, and the main task ended with -ECANCELED because of it
+ *               and of nothing else;
  *   -ESHUTDOWN  coro_loop_stop() was called before it had ended;
  *   -EBUSY      a loop is running in this thread;
  *   -EINVAL     the runner was released;

@@ -36,12 +36,16 @@ struct coro_task *coro_task_current(void)
     return current_loop ? current_loop->current : NULL;
 }
 
+struct coro_flow coro_flow(void)
+{
+    return (struct coro_flow){current_loop, coro_task_current()};
+}
+
 /* --- the run queue ------------------------------------------------------- */
 
 static inline void push_ready(struct coro_loop *loop,
                               struct coro_callback *callback)
 {
-    ensure(loop->owner == &current_loop && "a loop belongs to its thread");
     callback->next = NULL;
     callback->is_queued = true;
     if (loop->ready_first)
@@ -50,6 +54,12 @@ static inline void push_ready(struct coro_loop *loop,
         loop->ready_first = callback;
     loop->ready_last = callback;
     loop->nready++;
+}
+
+/* For what may be called from anywhere, and so from the wrong thread. */
+static inline void check_thread(const struct coro_loop *loop)
+{
+    ensure(loop->owner == &current_loop && "a loop belongs to its thread");
 }
 
 static inline struct coro_callback *pop_ready(struct coro_loop *loop)
@@ -65,6 +75,7 @@ static inline struct coro_callback *pop_ready(struct coro_loop *loop)
 void coro_loop_call_soon(struct coro_loop *loop, struct coro_callback *callback)
 {
     ensure(loop && callback->run && !callback->is_queued);
+    check_thread(loop);
     push_ready(loop, callback);
 }
 
@@ -112,8 +123,10 @@ static inline void bury(struct coro_loop *loop)
 static _Noreturn __attribute__((noinline, cold)) void overflowed(
     const struct coro_task *task)
 {
-    fprintf(stderr, "stack overflow in task '%s' (%llu)\n", task->name,
-            (unsigned long long)task->id);
+    fprintf(stderr,
+            "stack overflow in task '%s' (%llu): its stack has %zu bytes\n",
+            task->name, (unsigned long long)task->id,
+            (size_t)(task->stack.top - task->stack.bottom));
     abort();
 }
 
@@ -282,6 +295,7 @@ int coro_relax(void)
 void coro_wake(struct coro_task *task, int status)
 {
     ensure(task->state == CORO_TASK_WAITING);
+    check_thread(task->loop);
     list_remove(&task->waiting);
     coro_timer_stop(&task->timer);
     task->wake_status = status;
@@ -397,6 +411,7 @@ int coro_spawn(struct coro_loop *loop, coro_task_fn *function, void *argument,
     static const struct coro_spawn_options defaults;
     if (!options)
         options = &defaults;
+    check_thread(loop);
     if (loop->is_closing)
         return -ESHUTDOWN;
     struct coro_stack stack;

@@ -28,7 +28,8 @@
 
 /*
  * Lies at the top of its own stack. What a switch needs fills the first cache
- * line, and the frames of a task that waits lie just below it.
+ * line, what a wait needs the second, and the frames of a task that waits lie
+ * just below.
  */
 struct coro_task {
     struct coro_context context;
@@ -38,17 +39,18 @@ struct coro_task {
     uint8_t state;      /* enum coro_task_state */
     bool is_cancelling; /* asked to end, not yet seen */
     bool has_canary;    /* its stack has no better guard */
-    bool is_large;      /* which pool its stack belongs to */
+    bool is_ending;     /* its function has returned: it can't suspend */
 
     struct coro_loop *loop;
-    unsigned nrefs;          /* the loop's own until it ended, and handles */
-    unsigned ncancels;       /* asked for and not taken back */
-    bool is_ending;          /* its function has returned: it can't suspend */
     const char *waits_for;   /* what it waits for, or waited for last */
     struct list waiting;     /* in what it waits for, if that is a list */
     struct coro_timer timer; /* the deadline of its present wait */
+
     struct coro_future ended;
     void (*free_value)(void *value); /* what ended.value is freed with */
+    unsigned ncancels;               /* asked for and not taken back */
+    unsigned nrefs; /* the loop's own until it ended, and handles */
+    bool is_large;  /* which pool its stack belongs to */
     coro_task_fn *function;
     void *argument;
     const char *name;
@@ -56,7 +58,7 @@ struct coro_task {
     struct list all;          /* in the loop's list of tasks */
     struct coro_group *group; /* its owner, or NULL */
     struct list in_group;
-    struct coro_gen *generator; /* the innermost one in which it stands */
+    struct coro_gen *generator;        /* the innermost one it stands in */
     struct coro_defer_block *deferred; /* what is undone when it ends */
     struct coro_stack stack;
     struct coro_sanitize notes;
@@ -77,6 +79,7 @@ struct coro_loop {
     size_t nready;
     size_t pass_left;        /* how many of the present pass are to run */
     struct coro_task *ended; /* left its stack for ever; to be buried */
+    const void *owner;       /* the thread that it belongs to */
     struct coro_errand errand;
     struct coro_sanitize notes;
 
@@ -87,7 +90,6 @@ struct coro_loop {
     uint64_t last_id;
     bool is_closing;
     bool is_running;
-    const void *owner;         /* the thread that it belongs to */
     struct coro_task *dropped; /* whose deferred functions are being called */
 
     struct coro_wheel wheel;

@@ -96,6 +96,7 @@ void *coro_task_take_value(struct coro_task *task)
 
 bool coro_task_cancel(struct coro_task *task)
 {
+    ensure(coro_schedule_is_own(task->loop) && "a loop belongs to its thread");
     if (task->state == CORO_TASK_DONE)
         return false;
     task->ncancels++;

@@ -2,6 +2,7 @@
  * corq check: what would run, and whether it could.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,6 +37,9 @@ static int judge(struct coro_redis *redis)
     }
     printf("redis              answers: %s\n",
            probe.version[0] ? probe.version : "version not told");
+    if (probe.is_old && !probe.is_too_old)
+        printf("warning            an old server: corq works with it, in "
+               "slower ways; 6.2 or newer is better\n");
     if (probe.snapshots_only)
         printf("warning            no append-only file: a restart of Redis "
                "loses jobs since its last snapshot\n");
@@ -43,10 +47,14 @@ static int judge(struct coro_redis *redis)
         printf("warning            maxmemory-policy %s: a full Redis may throw "
                "jobs away\n",
                probe.eviction);
-    if (!probe.is_cluster)
-        return COMMAND_EXIT_OK;
-    printf("error              Redis Cluster is not supported\n");
-    return COMMAND_EXIT_CONFIGURATION;
+    if (probe.is_too_old)
+        printf(
+            "error              the server is too old, expected Redis 5.0 or "
+            "newer\n");
+    if (probe.is_cluster)
+        printf("error              Redis Cluster is not supported\n");
+    return probe.is_too_old || probe.is_cluster ? COMMAND_EXIT_CONFIGURATION
+                                                : COMMAND_EXIT_OK;
 }
 
 struct check {
@@ -94,11 +102,11 @@ static int try_redis(void *argument)
                                      .argument = check},
         &redis);
     if (status < 0) {
-        printf("error              %s\n",
-               status == -EOPNOTSUPP
-                   ? "rediss:// can't be used: TLS to Redis is not supported "
-                     "in this build"
-                   : strerror(-status));
+        if (status == -EOPNOTSUPP)
+            printf("error              rediss:// can't be used: %s\n",
+                   coro_redis_tls_missing());
+        else
+            printf("error              %s\n", strerror(-status));
         return COMMAND_EXIT_CONFIGURATION;
     }
     coro_future_wait(&check->first_try, coro_after(CONNECT_MS));
@@ -115,6 +123,8 @@ static int run(const struct options *options, int argc, char **argv)
         return code;
     print_options(options);
     fflush(stdout);
+    /* A server that hangs up is an answer, and no reason to die silently. */
+    signal(SIGPIPE, SIG_IGN);
     struct registry *registry;
     code = setup_registry(options, &registry);
     if (code != COMMAND_EXIT_OK)

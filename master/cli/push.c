@@ -2,6 +2,7 @@
  * corq push: one job, into its queue or among those that are run later.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,6 +172,9 @@ static int connect_and_push(void *argument)
                                      .on_event = on_event,
                                      .argument = push},
         &redis);
+    if (status == -EOPNOTSUPP)
+        return fail(COMMAND_EXIT_CONFIGURATION, "rediss:// can't be used",
+                    coro_redis_tls_missing());
     if (status < 0)
         return fail(COMMAND_EXIT_FAILURE, "can't start", strerror(-status));
     coro_future_wait(&push->contact, coro_after(wait_ms));
@@ -308,6 +312,8 @@ static int run(const struct options *options, int argc, char **argv)
         code = check_arguments(options, argc, argv);
     if (code != COMMAND_EXIT_OK)
         return code;
+    /* A server that hangs up is an answer, and no reason to die silently. */
+    signal(SIGPIPE, SIG_IGN);
     struct push push = {.options = options, .queue = argv[0]};
     struct coro_buf input;
     coro_buf_init(&input, (size_t)options->max_payload_bytes);

@@ -122,11 +122,9 @@ static bool is_later(const struct push_request *request)
     return request->due_us > request->now_us;
 }
 
-/* A queue's name stands in the job: a key that can't is ours alone. */
 static bool is_shared(const char *key)
 {
-    return strncmp(key, SHARED, SHARED_LEN) == 0 && key[SHARED_LEN] &&
-           coro_utf8_is_valid(key, strlen(key));
+    return record_is_shared_key(key, strlen(key));
 }
 
 static int draft_init(struct draft *draft, const struct push_request *request)

@@ -405,6 +405,12 @@ int embedded_start(struct embedded *embedded,
                  address->host);
         return -EINVAL;
     }
+    if (address->sentinels) {
+        snprintf(why, why_size,
+                 "--embedded-redis needs a loopback address or a unix socket, "
+                 "found sentinels");
+        return -EINVAL;
+    }
     embedded->found = look(address);
     if (embedded->found != EMBEDDED_FOUND_NOBODY)
         return 0;

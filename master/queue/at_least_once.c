@@ -20,6 +20,10 @@
 /* Behind a proxy the kernel can't know that the server is gone. */
 #define SILENCE_MS 30000
 
+/* How often the inbox is looked into while a pop that was given up may fill it,
+ * or one does not end. */
+#define GHOST_EVERY_MS 1000
+
 /* How long giving an inbox back may take, before it is tried again. */
 #define GIVE_BACK_MS 3000
 
@@ -115,13 +119,21 @@ static int claim(struct fetch *fetch, struct fetch_queue *queue, size_t most,
                        argv, lens, coro_after(SILENCE_MS), ret_reply);
 }
 
-static void note_inbox(struct owner_queue *owned, size_t ntaken, size_t most)
+static void note_gone(struct owner_queue *owned, size_t n)
 {
-    /* Fewer than were asked for: both inbox and queue are empty. */
-    if (ntaken < most || owned->ninbox < ntaken)
-        owned->ninbox = 0;
+    owned->ninbox -= n < owned->ninbox ? n : owned->ninbox;
+}
+
+/* @nbefore  how much was known to lie there when the burst was sent: what has
+ *           come since may not be in it. */
+static void note_inbox(struct owner_queue *owned, size_t nbefore, size_t ntaken,
+                       size_t most)
+{
+    /* Fewer than were asked for: both inbox and queue were empty. */
+    if (ntaken < most || nbefore < ntaken)
+        note_gone(owned, nbefore);
     else
-        owned->ninbox -= ntaken;
+        note_gone(owned, ntaken);
 }
 
 static int burst_once(struct fetch *fetch, struct fetch_queue *queue,
@@ -131,6 +143,8 @@ static int burst_once(struct fetch *fetch, struct fetch_queue *queue,
     /* Never used again, whatever becomes of this burst. */
     uint64_t attempt = owner->next_attempt;
     owner->next_attempt += most;
+    struct owner_queue *owned = owner_queue(owner, queue->queue);
+    size_t nbefore = owned->ninbox;
     struct coro_redis_reply *reply;
     fetch_asks(fetch, most);
     int status = claim(fetch, queue, most, attempt, &reply);
@@ -139,7 +153,7 @@ static int burst_once(struct fetch *fetch, struct fetch_queue *queue,
         return lost(fetch, status);
     int n = digest(fetch, queue, burst, reply, attempt);
     if (coro_redis_reply_type(reply) == CORO_REDIS_ARRAY)
-        note_inbox(owner_queue(owner, queue->queue), (size_t)n, most);
+        note_inbox(owned, nbefore, (size_t)n, most);
     coro_redis_reply_free(reply);
     return n;
 }
@@ -150,19 +164,34 @@ static int wait_once(struct fetch *fetch, int timeout_s,
                      struct dispatch_burst *burst)
 {
     (void)burst;
-    for (size_t i = 0; i < fetch->nqueues; i++)
-        fetch->are_wanted[i] = fetch_may_ask(&fetch->queues[i]);
-    int status = lines_wait(fetch->lines, fetch->are_wanted,
-                            coro_after(timeout_s * 1000));
+    for (size_t i = 0; i < fetch->nqueues; i++) {
+        struct fetch_queue *queue = &fetch->queues[i];
+        fetch->are_wanted[i] = fetch_may_ask(queue);
+        /* It came while the queues were looked into. */
+        if (fetch->are_wanted[i] &&
+            owner_queue(fetch->owner, queue->queue)->ninbox > 0)
+            return 1;
+    }
+    int64_t timeout_ms =
+        owner_has_ghosts(fetch->owner) ? GHOST_EVERY_MS : timeout_s * 1000;
+    int status =
+        lines_wait(fetch->lines, fetch->are_wanted, coro_after(timeout_ms));
     return status < 0 ? status : 1;
 }
 
-/* A blocked pop has brought what nobody here can start: others may. */
+/* A blocked pop has brought what nobody here can start: others may. Returns 0,
+ * 1 when that has to be looked at again, or -ECANCELED. */
 static int return_inboxes(struct fetch *fetch)
 {
+    int status = 0;
     for (size_t i = 0; i < fetch->owner->nqueues; i++) {
         struct owner_queue *owned = &fetch->owner->queues[i];
-        if (owned->ninbox == 0 || !owner_is_current(fetch->owner))
+        bool has_ghost = coro_now_ms() < owned->ghost_until_ms;
+        if (has_ghost)
+            status = 1;
+        if (!owner_is_current(fetch->owner))
+            return 0; /* it is looked at when it is */
+        if (owned->ninbox == 0 && !has_ghost)
             continue;
         struct requeue requeue = {
             .redis = fetch->commands,
@@ -174,9 +203,11 @@ static int return_inboxes(struct fetch *fetch)
         if (n == -ECANCELED)
             return -ECANCELED;
         if (n >= 0)
-            owned->ninbox -= ninbox;
+            note_gone(owned, ninbox);
+        else
+            status = 1;
     }
-    return 0;
+    return status;
 }
 
 static int rest(struct fetch *fetch, int64_t deadline_ms)
@@ -184,7 +215,11 @@ static int rest(struct fetch *fetch, int64_t deadline_ms)
     int status = lines_rest(fetch->lines, deadline_ms);
     while (status == 0 && fetch->nasked > 0)
         status = coro_park(&fetch->quiet_waiters, deadline_ms);
-    return status < 0 ? status : return_inboxes(fetch);
+    if (status == 0)
+        status = return_inboxes(fetch);
+    fetch->rest_until_ms =
+        status == 0 ? CORO_NEVER : coro_after(GHOST_EVERY_MS);
+    return status < 0 ? status : 0;
 }
 
 const struct fetch_mode fetch_at_least_once = {

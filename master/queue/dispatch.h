@@ -6,9 +6,12 @@
  *                    └── credit: a place is free again
  *
  * It knows every job that this process holds. At most `concurrency` of them are
- * with the worker, and as many wait to be settled. The credit is what is left
- * of both: the fetcher takes no more than that, so whatever nobody here can
- * start stays in Redis, and while Redis is away no more than that can wait.
+ * with the worker, and together with those that wait to be settled they are at
+ * most twice as many. The credit is what is left of both: the fetcher takes no
+ * more than that, so whatever nobody here can start stays in Redis, and while
+ * Redis is away no more than that can wait. A worker whose jobs are all being
+ * settled has its whole credit: what tells Redis so and what asks for more jobs
+ * leave together.
  */
 #ifndef MASTER_QUEUE_DISPATCH_H
 #define MASTER_QUEUE_DISPATCH_H
@@ -49,10 +52,11 @@ int dispatch_start(struct dispatch *dispatch, struct coro_loop *loop,
 /** How many more jobs may be taken. */
 static inline size_t dispatch_credit(const struct dispatch *dispatch)
 {
-    size_t nsettling = dispatch->nheld - dispatch->nin_flight;
-    size_t nused =
-        nsettling > dispatch->nin_flight ? nsettling : dispatch->nin_flight;
-    return nused < dispatch->concurrency ? dispatch->concurrency - nused : 0;
+    size_t most = dispatch->concurrency;
+    size_t nfree =
+        dispatch->nin_flight < most ? most - dispatch->nin_flight : 0;
+    size_t nroom = dispatch->nheld < 2 * most ? 2 * most - dispatch->nheld : 0;
+    return nfree < nroom ? nfree : nroom;
 }
 
 /** Wakes who waits for credit, so that it looks at what has changed. */

@@ -28,6 +28,7 @@ int fetch_init(struct fetch *fetch, const struct fetch_options *options)
         .dispatch = options->dispatch,
         .max_payload_bytes = options->max_payload_bytes,
         .has_pop_count = true,
+        .rest_until_ms = CORO_NEVER,
     };
     list_init(&fetch->quiet_waiters);
     trouble_init(&fetch->trouble, "taking jobs");
@@ -267,7 +268,9 @@ static int idle(struct fetch *fetch)
         return -ECANCELED;
     if (may_take(fetch))
         return 0;
-    return coro_park(&fetch->dispatch->credit_waiters, CORO_NEVER);
+    int status =
+        coro_park(&fetch->dispatch->credit_waiters, fetch->rest_until_ms);
+    return status == -ETIMEDOUT ? 0 : status;
 }
 
 static int fetch_main(void *argument)

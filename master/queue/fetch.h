@@ -50,11 +50,12 @@ struct fetch {
     struct lines *lines;         /* … these, for its blocking pops */
     struct dispatch *dispatch;
     size_t max_payload_bytes;
-    uint64_t last_number; /* of a job */
-    bool has_pop_count;   /* RPOP with a count: Redis 6.2 */
-    bool is_quiet;        /* takes nothing more */
-    bool is_waiting;      /* a blocking pop is outstanding */
-    size_t nasked;        /* jobs that an unanswered command may bring */
+    uint64_t last_number;  /* of a job */
+    bool has_pop_count;    /* RPOP with a count: Redis 6.2 */
+    bool is_quiet;         /* takes nothing more */
+    bool is_waiting;       /* a blocking pop is outstanding */
+    size_t nasked;         /* jobs that an unanswered command may bring */
+    int64_t rest_until_ms; /* when resting has to be looked after again */
     struct list quiet_waiters;
     /* When the last of those was answered, by the wall clock. */
     int64_t answered_at_us;

@@ -13,6 +13,10 @@
  * connection. */
 #define LATE_MS 3000
 
+/* At the server a pop that was given up ends so long after its time-out at
+ * the latest. */
+#define GHOST_MS 1000
+
 /* How often a blocked pop is asked to end, until it has. */
 #define UNBLOCK_EVERY_MS 20
 
@@ -140,8 +144,10 @@ static int pop(struct line *line)
     if (status == -ETIMEDOUT)
         coro_redis_drop(line->redis, "a blocking pop was never answered");
     if (status < 0) {
-        /* It may have moved a job all the same. */
+        /* It may have moved a job all the same, or will. */
         line->queue->ninbox++;
+        line->queue->ghost_until_ms =
+            coro_after(lines->timeout_s * 1000 + GHOST_MS);
         return status == -ECANCELED ? status : coro_sleep(AT_ONCE_MS);
     }
     status = digest(line, reply, start_ms);

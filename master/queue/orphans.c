@@ -1,6 +1,7 @@
 #include "master/queue/orphans.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,17 +111,38 @@ static long pid_of(const char *process)
     return colon ? strtol(colon + 1, NULL, 10) : 0;
 }
 
+/* It has ended, and only its parent has not asked yet how. */
+static bool is_zombie(long pid)
+{
+    char path[40], stat[256] = "";
+    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, stat, sizeof stat - 1);
+    if (fd >= 0)
+        close(fd);
+    /* Its name stands in brackets and may hold brackets; the state follows. */
+    const char *name_end = n > 0 ? strrchr(stat, ')') : NULL;
+    return name_end && (name_end[1] == ' ' && name_end[2] == 'Z');
+}
+
+static bool is_of_host(const struct orphans *orphans, const char *process)
+{
+    size_t len = strcspn(process, ":");
+    return strncmp(orphans->process, process, len) == 0 &&
+           orphans->process[len] == ':';
+}
+
 bool orphans_are_local(const struct orphans *orphans, const char *value,
-                       const char *where)
+                       const char *process, const char *where)
 {
     const char *colon = strchr(value, ':');
     long pid = pid_of(orphans->process);
     if (!colon || where[0] == '\0' || strcmp(colon + 1, where) != 0 ||
-        pid <= PID_LEAST)
+        !is_of_host(orphans, process) || pid <= PID_LEAST)
         return false;
     /* A number that was given to somebody else since is not known to be gone:
      * then it takes as long as on another machine. */
-    return kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+    return is_zombie(pid) || (kill((pid_t)pid, 0) < 0 && errno == ESRCH);
 }
 
 int orphans_end_lease(const struct orphans *orphans, struct coro_redis *redis,

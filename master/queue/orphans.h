@@ -41,10 +41,11 @@ int orphans_look(const struct orphans *orphans, struct coro_redis *redis,
 
 /**
  * True when the process with this lease ran where we run, as @where says
- * (struct owner), and is no more. Does not suspend.
+ * (owner_learn_where()) and the name of its host, which is compared with that
+ * in @process, ours; and is no more. Does not suspend.
  */
 bool orphans_are_local(const struct orphans *orphans, const char *value,
-                       const char *where);
+                       const char *process, const char *where);
 
 /** Takes the lease of a process that is known to be gone. 0 or an errno. */
 int orphans_end_lease(const struct orphans *orphans, struct coro_redis *redis,

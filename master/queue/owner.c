@@ -92,13 +92,19 @@ struct owner_queue *owner_queue(struct owner *owner,
     return &owner->queues[queue - owner->first_queue];
 }
 
+bool owner_has_ghosts(const struct owner *owner)
+{
+    for (size_t i = 0; i < owner->nqueues; i++)
+        if (coro_now_ms() < owner->queues[i].ghost_until_ms)
+            return true;
+    return false;
+}
+
 /* --- birth and death ------------------------------------------------------ */
 
-/* Where process numbers mean what they mean here: the same boot of the same
- * machine, and the same pid namespace. Empty where that can't be told. */
-static void learn_where(char *where, size_t size)
+void owner_learn_where(char where[OWNER_WHERE_MAX])
 {
-    char boot[9] = "", space[32] = "";
+    char boot[37] = "", space[32] = "";
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     ssize_t nboot = fd < 0 ? -1 : read(fd, boot, sizeof boot - 1);
     if (fd >= 0)
@@ -107,8 +113,8 @@ static void learn_where(char *where, size_t size)
     const char *number = strchr(space, '[');
     where[0] = '\0';
     if (nboot == (ssize_t)sizeof boot - 1 && nspace > 0 && number)
-        snprintf(where, size, "%s.%.*s", boot, (int)strcspn(number + 1, "]"),
-                 number + 1);
+        snprintf(where, OWNER_WHERE_MAX, "%s.%.*s", boot,
+                 (int)strcspn(number + 1, "]"), number + 1);
 }
 
 int owner_init(struct owner *owner, const struct owner_options *options)
@@ -125,7 +131,7 @@ int owner_init(struct owner *owner, const struct owner_options *options)
     list_init(&owner->keeper_waiters);
     list_init(&owner->held_waiters);
     trouble_init(&owner->trouble, "holding the lease");
-    learn_where(owner->where, sizeof owner->where);
+    owner_learn_where(owner->where);
     int status = owner_key_make(&owner->lease, OWNER_LEASE_PREFIX,
                                 owner->process, NULL, 0);
     owner->queues = calloc(options->nqueues, sizeof *owner->queues);

@@ -36,7 +36,8 @@
 /* An attempt as a field of the hash: its number, so wide, and a zero byte. */
 #define OWNER_ATTEMPT_BYTES 17
 
-#define OWNER_VALUE_MAX 64
+#define OWNER_VALUE_MAX 128
+#define OWNER_WHERE_MAX 80
 
 /* A key of ours; any bytes. */
 struct owner_key {
@@ -52,6 +53,7 @@ struct owner_queue {
     struct owner_key inflight;
     struct owner_key member; /* of the set of owners */
     size_t ninbox;           /* how much may lie in the inbox, as known here */
+    int64_t ghost_until_ms;  /* a pop that we have given up may fill it yet */
 };
 
 struct owner {
@@ -60,7 +62,7 @@ struct owner {
     int64_t lease_ms;
     struct owner_key lease;
     char value[OWNER_VALUE_MAX]; /* of the lease, when it was last taken */
-    char where[40];              /* the boot and the pid namespace we are in */
+    char where[OWNER_WHERE_MAX]; /* the boot and the pid namespace we are in */
     uint64_t number;             /* of the lease's value: counts up */
     uint64_t generation;         /* of the connection that it was taken for */
     uint64_t next_attempt;
@@ -86,6 +88,12 @@ struct owner_options {
     void (*on_held)(void *argument);
     void *argument;
 };
+
+/**
+ * Where process numbers mean what they mean here: the same boot of the same
+ * machine, and the same pid namespace. Empty where that can't be told.
+ */
+void owner_learn_where(char where[OWNER_WHERE_MAX]);
 
 /** Prepares @owner. Returns 0 or -ENOMEM. Ownership: owner_release(). */
 int owner_init(struct owner *owner, const struct owner_options *options);
@@ -127,6 +135,9 @@ struct owner_queue *owner_queue(struct owner *owner,
  * and the sweeper of another process will do it. Suspends.
  */
 int owner_leave(struct owner *owner, bool is_clean, int64_t deadline_ms);
+
+/** True while a pop that was given up may still move a job into an inbox. */
+bool owner_has_ghosts(const struct owner *owner);
 
 /** Fills @ret with the keys of @process and @queue. 0 or -ENOMEM. */
 int owner_queue_init(struct owner_queue *ret, const char *process,

@@ -5,12 +5,16 @@
 #ifndef MASTER_QUEUE_PROBE_H
 #define MASTER_QUEUE_PROBE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "coro/io/redis.h"
 
 struct probe {
     char version[48]; /* "Redis 7.0.15", "Valkey 8.0.1"; empty: not told */
+    bool is_too_old;  /* Redis before 5.0 */
+    bool is_old;      /* Redis before 6.2: it works, in older ways */
     bool is_cluster;
     bool is_replica;     /* nothing can be taken from it */
     bool snapshots_only; /* a restart goes back to the last snapshot */
@@ -26,6 +30,21 @@ struct probe {
  */
 int probe_server(struct coro_redis *redis, int64_t deadline_ms,
                  struct probe *ret_probe);
+
+/** Reads the text of INFO into @probe, which is all empty. Context: any. */
+void probe_read(const char *info, struct probe *probe);
+
+/**
+ * Tries whether jobs may be taken from the queue @key, without taking any.
+ *
+ * @process  our identity with at-least-once, or NULL with at-most-once.
+ * @why      what Redis said, when it does not allow that.
+ *
+ * Returns 0, also when it can't be told; -EACCES when it is not allowed; or
+ * -ECANCELED. Context: coroutine on the loop thread. Suspends.
+ */
+int probe_queue(struct coro_redis *redis, const char *process, const char *key,
+                int64_t deadline_ms, char *why, size_t why_size);
 
 /** Logs a warning for each thing that may lose jobs. Does not suspend. */
 void probe_warn(const struct probe *probe);

@@ -42,9 +42,11 @@ static bool is_exhausted(const struct retry_policy *policy,
                          const struct record *record, int64_t count,
                          int64_t now_us)
 {
+    /* Rounded up: a part of a second beyond it is beyond it. */
     if (record->retry_for_s >= 0)
         return record->failed_at_us >= 0 &&
-               (now_us - record->failed_at_us) / 1000000 > record->retry_for_s;
+               (now_us - record->failed_at_us + 999999) / 1000000 >
+                   record->retry_for_s;
     int64_t most =
         record->retry == RECORD_RETRY_DEFAULT ? policy->most : record->retry;
     return count >= most;

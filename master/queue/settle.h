@@ -10,8 +10,8 @@
  *
  * Two tasks write in batches, one what is done, one all else, so that a dead
  * set that can't be written to holds nothing else up. While Redis is away they
- * wait; as jobs that wait for this take places from the credit, `concurrency`
- * of them are the most that can wait. Sending a batch again, when its answer
+ * wait; as jobs that wait for this take places from the credit, twice
+ * `concurrency` of them are the most that can wait. Sending a batch again, when its answer
  * was lost, does no harm.
  */
 #ifndef MASTER_QUEUE_SETTLE_H
@@ -40,6 +40,16 @@ struct settle_mode;
 #define SETTLE_DEAD_DAYS    180
 #define SETTLE_DEAD_GRACE_S 3600
 
+/* What jobs are written to. */
+enum settle_target {
+    SETTLE_TARGET_OWN,    /* corq:retry, corq:dead */
+    SETTLE_TARGET_SHARED, /* retry, dead */
+    SETTLE_TARGET_QUEUE,  /* the one that they came from */
+    SETTLE_TARGET_FLIGHT, /* the jobs in flight */
+};
+
+#define SETTLE_NTARGETS 4
+
 /* One of the two tasks and what it has to do. */
 struct settle_lane {
     struct settle *settle;
@@ -62,10 +72,15 @@ struct settle {
     struct owner *owner; /* NULL with at-most-once */
     struct retry_policy retry;
     struct coro_rng rng;
+    int64_t not_before_ms[SETTLE_NTARGETS]; /* after a refusal */
+    struct trouble refusals[SETTLE_NTARGETS];
     struct settle_lane acks;
     struct settle_lane moves;
     uint64_t nmarks;
-    uint64_t nlost; /* jobs that somebody else had when they were done here */
+    uint64_t nlost;   /* jobs that somebody else had when they were done here */
+    struct list held; /* to be given back later; by in_flight */
+    size_t nheld;
+    bool is_holding;
     struct list empty_waiters;
     struct list sent_waiters; /* for the answer to what is being sent */
     void (*on_settled)(void *argument); /* one job is settled and freed */
@@ -108,10 +123,23 @@ void settle_dead(struct settle *settle, struct job *job);
 /** Puts @job back where it came from, untouched. Takes @job. */
 void settle_give_back(struct settle *settle, struct job *job);
 
+/**
+ * Holds what is to be given back from now on until settle_let_go(): jobs that
+ * come back in pieces, each in an order of its own, then go back in the order
+ * in which they were taken.
+ */
+void settle_hold(struct settle *settle);
+
+/** Ends that. Nothing happens when nothing was held. */
+void settle_let_go(struct settle *settle);
+
+/** Whether @target may be written to again, or was not refused. For modes. */
+bool settle_may_write(const struct settle *settle, enum settle_target target);
+
 /** How many jobs are not settled yet. */
 static inline size_t settle_npending(const struct settle *settle)
 {
-    return settle->acks.npending + settle->moves.npending;
+    return settle->acks.npending + settle->moves.npending + settle->nheld;
 }
 
 /** Calls @visit for each job that is not settled yet. */

@@ -14,17 +14,17 @@ void settle_format_score(char score[SETTLE_SCORE_BYTES], int64_t us)
              (int)(us % 1000000));
 }
 
-void settle_add_dead_limits(struct settle_batch *batch, int64_t now_us)
+void settle_add_dead_limits(struct settle_batch *batch, int64_t now_us,
+                            int64_t grace_s)
 {
     static const char most[] = "10000";
     _Static_assert(SETTLE_DEAD_MOST == 10000, "said twice");
     settle_format_score(batch->oldest,
                         now_us - (int64_t)SETTLE_DEAD_DAYS * 86400 * 1000000);
-    settle_format_score(batch->newest,
-                        now_us - (int64_t)SETTLE_DEAD_GRACE_S * 1000000);
+    settle_format_score(batch->newest, now_us - grace_s * 1000000);
     settle_add_string(batch, batch->oldest);
     settle_add_string(batch, most);
-    settle_add_string(batch, batch->newest);
+    settle_add_string(batch, grace_s < 0 ? "+inf" : batch->newest);
 }
 
 int settle_write_record(struct coro_buf *record, const struct job *job,

@@ -1,6 +1,6 @@
 /*
  * A batch: the jobs and the words of one command that settles them. Filled by a
- * mode (settle_once.c, settle_least.c), sent by settle.c. Internal to these.
+ * mode (settle_once.c, settle_least.c), sent by settle_send.c. Internal to these.
  */
 #ifndef MASTER_QUEUE_SETTLE_BATCH_H
 #define MASTER_QUEUE_SETTLE_BATCH_H
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "coro/base/buf.h"
+#include "master/queue/answer.h"
 #include "master/queue/owner.h"
 #include "master/queue/script.h"
 #include "master/queue/settle.h"
@@ -29,8 +30,8 @@ enum settle_list { SETTLE_LIST_DONE, SETTLE_LIST_BACK, SETTLE_LIST_FAILED };
 
 struct settle_batch {
     enum settle_list list;
-    const char *target; /* what they are written to, for people */
-    struct list jobs;   /* out of the list that they waited in */
+    enum settle_target target;
+    struct list jobs; /* out of the list that they waited in */
     size_t njobs;
     size_t nbytes;
     const struct script *script; /* NULL: an ordinary command */
@@ -57,7 +58,8 @@ struct settle_mode {
 
     /**
      * Moves jobs of @lane, which has some, into its batch, which is empty, and
-     * words the command. Returns 0, or -ENOMEM when it could take none.
+     * words the command. Returns 0, -ENOMEM when it could take none, or
+     * -EAGAIN when what they go to could not be written to of late.
      */
     int (*gather)(struct settle_lane *lane);
 
@@ -65,6 +67,19 @@ struct settle_mode {
     void (*note)(struct settle_lane *lane,
                  const struct coro_redis_reply *reply);
 };
+
+/**
+ * Sends the batch of @lane until it is answered: ANSWER_OK, ANSWER_QUEUE when
+ * its target can't be written to, anything else when we are told to end.
+ * Suspends; a cancellation point.
+ */
+enum answer settle_send(struct settle_lane *lane);
+
+/** Leaves @target alone for a while, and tells why. */
+void settle_note_refusal(struct settle *settle, enum settle_target target);
+
+/** Waits until a target may be tried again. 0 or -ECANCELED. Suspends. */
+int settle_wait_for_targets(struct settle_lane *lane);
 
 static inline struct job *settle_job_of(struct list *link)
 {
@@ -112,8 +127,12 @@ static inline void settle_take_into(struct settle_batch *batch, struct job *job)
 /** Writes @us, microseconds since 1970, as a score: seconds, six digits. */
 void settle_format_score(char score[SETTLE_SCORE_BYTES], int64_t us);
 
-/** The limits of the dead set as words: oldest, how many, newest. */
-void settle_add_dead_limits(struct settle_batch *batch, int64_t now_us);
+/**
+ * The limits of the dead set as words: oldest, how many, newest. What is
+ * younger than @grace_s is kept however many there are; below 0: nothing is.
+ */
+void settle_add_dead_limits(struct settle_batch *batch, int64_t now_us,
+                            int64_t grace_s);
 
 /** A record for @job, made anew in @record. Returns 0 or a negative errno. */
 int settle_write_record(struct coro_buf *record, const struct job *job,

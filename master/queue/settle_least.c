@@ -32,11 +32,13 @@ static void add_attempt(struct settle_batch *batch, const struct job *job)
 static int gather_done(struct settle_lane *lane)
 {
     struct settle_batch *batch = lane->batch;
+    if (!settle_may_write(lane->settle, SETTLE_TARGET_FLIGHT))
+        return -EAGAIN;
     const struct job *first = settle_job_of(lane->done.next);
     const struct owner_queue *queue = owned(lane, first);
     const struct job_queue *of = first->queue;
     batch->list = SETTLE_LIST_DONE;
-    batch->target = "the jobs in flight";
+    batch->target = SETTLE_TARGET_FLIGHT;
     settle_add_string(batch, "HDEL");
     settle_add_word(batch, queue->inflight.bytes, queue->inflight.len);
     list_foreach_safe (link, &lane->done) {
@@ -69,7 +71,7 @@ static int gather_back(struct settle_lane *lane)
     const struct owner_queue *queue = owned(lane, last);
     const struct job_queue *of = last->queue;
     batch->list = SETTLE_LIST_BACK;
-    batch->target = "their queue";
+    batch->target = SETTLE_TARGET_QUEUE;
     settle_use_script(batch, &script_requeue, 3);
     settle_add_word(batch, lane->settle->owner->lease.bytes,
                     lane->settle->owner->lease.len);
@@ -100,10 +102,8 @@ static int gather_back(struct settle_lane *lane)
 /* Described jobs of a shared queue go where other programs look for them. */
 static bool is_shared(const struct job *job, const struct record *record)
 {
-    static const char prefix[] = "queue:";
     return record->kind == RECORD_DESCRIBED &&
-           job->queue->key_len > sizeof prefix - 1 &&
-           memcmp(job->queue->key, prefix, sizeof prefix - 1) == 0;
+           record_is_shared_key(job->queue->key, job->queue->key_len);
 }
 
 static const char *name_of(enum retry_verdict verdict)
@@ -181,13 +181,34 @@ static void start_retire(struct settle_lane *lane, const struct job *first,
     struct settle_batch *batch = lane->batch;
     const struct owner_queue *queue = owned(lane, first);
     batch->list = SETTLE_LIST_FAILED;
-    batch->target = are_shared ? "retry or dead" : "corq:retry or corq:dead";
+    batch->target = are_shared ? SETTLE_TARGET_SHARED : SETTLE_TARGET_OWN;
     settle_use_script(batch, &script_retire, 4);
     settle_add_word(batch, queue->inflight.bytes, queue->inflight.len);
     settle_add_string(batch, are_shared ? "retry" : "corq:retry");
     settle_add_string(batch, are_shared ? "dead" : SETTLE_DEAD_KEY);
     settle_add_string(batch, SCHEDULE_WAKE_KEY);
-    settle_add_dead_limits(batch, now_us);
+    settle_add_dead_limits(batch, now_us,
+                           are_shared ? -1 : SETTLE_DEAD_GRACE_S);
+}
+
+/* Whether the sets that @job goes to could be written to of late. */
+static bool may_retire(const struct settle *settle, const struct job *job,
+                       bool *ret_is_shared)
+{
+    struct record record;
+    record_read(job->payload, job->payload_len, &record);
+    *ret_is_shared = is_shared(job, &record);
+    return settle_may_write(settle, *ret_is_shared ? SETTLE_TARGET_SHARED
+                                                   : SETTLE_TARGET_OWN);
+}
+
+static const struct job *find_first(const struct settle_lane *lane,
+                                    bool *ret_is_shared)
+{
+    list_foreach (link, &lane->failed)
+        if (may_retire(lane->settle, settle_job_of(link), ret_is_shared))
+            return settle_job_of(link);
+    return NULL;
 }
 
 /* Those that wait of the first one's queue, and go to the same sets. */
@@ -195,14 +216,15 @@ static int gather_failed(struct settle_lane *lane)
 {
     struct settle_batch *batch = lane->batch;
     int64_t now_us = coro_wall_us();
-    const struct job *first = settle_job_of(lane->failed.next);
+    bool are_shared;
+    const struct job *first = find_first(lane, &are_shared);
+    if (!first)
+        return -EAGAIN;
     const struct job_queue *of = first->queue;
-    struct record record;
-    record_read(first->payload, first->payload_len, &record);
-    bool are_shared = is_shared(first, &record);
     start_retire(lane, first, are_shared, now_us);
     list_foreach_safe (link, &lane->failed) {
         struct job *job = settle_job_of(link);
+        struct record record;
         if (job->queue != of)
             continue;
         record_read(job->payload, job->payload_len, &record);

@@ -14,12 +14,14 @@
 static int gather_dead(struct settle_lane *lane)
 {
     struct settle_batch *batch = lane->batch;
+    if (!settle_may_write(lane->settle, SETTLE_TARGET_OWN))
+        return -EAGAIN;
     int64_t now_us = coro_wall_us();
     batch->list = SETTLE_LIST_FAILED;
-    batch->target = SETTLE_DEAD_KEY;
+    batch->target = SETTLE_TARGET_OWN;
     settle_use_script(batch, &script_dead, 1);
     settle_add_string(batch, SETTLE_DEAD_KEY);
-    settle_add_dead_limits(batch, now_us);
+    settle_add_dead_limits(batch, now_us, SETTLE_DEAD_GRACE_S);
     list_foreach_safe (link, &lane->failed) {
         struct job *job = settle_job_of(link);
         if (!settle_has_room(batch, job))
@@ -45,7 +47,7 @@ static int gather_back(struct settle_lane *lane)
     struct settle_batch *batch = lane->batch;
     const struct job_queue *queue = settle_job_of(lane->back.prev)->queue;
     batch->list = SETTLE_LIST_BACK;
-    batch->target = "their queue";
+    batch->target = SETTLE_TARGET_QUEUE;
     snprintf(batch->mark, sizeof batch->mark, "corq:mark:%s:%llu",
              settle->process, (unsigned long long)++settle->nmarks);
     settle_use_script(batch, &script_give_back, 2);

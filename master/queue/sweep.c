@@ -56,7 +56,7 @@ static struct suspect *find(struct sweep *sweep, const char *member, size_t len)
 
 static bool is_ours(const struct sweep *sweep, const struct orphans *orphans)
 {
-    return strcmp(orphans->process, sweep->owner->process) == 0;
+    return strcmp(orphans->process, sweep->process) == 0;
 }
 
 /* --- one member ----------------------------------------------------------- */
@@ -111,7 +111,7 @@ static int look_at(struct sweep *sweep, const char *member, size_t len)
     if (status == -EREMOTEIO)
         status = 0; /* not for us to see; others are */
     if (status == 0 && !is_ours(sweep, &orphans) &&
-        orphans_are_local(&orphans, value, sweep->owner->where))
+        orphans_are_local(&orphans, value, sweep->process, sweep->where))
         status = end_local(sweep, &orphans, value);
     orphans_release(&orphans);
     return status;
@@ -208,7 +208,7 @@ static int settle_empty(struct sweep *sweep, struct suspect *suspect)
     int64_t now_ms = coro_now_ms();
     if (suspect->empty_since_ms == 0)
         suspect->empty_since_ms = now_ms;
-    if (now_ms - suspect->empty_since_ms < EMPTY_MS)
+    if (now_ms - suspect->empty_since_ms < sweep->empty_ms)
         return 0;
     int status = requeue_forget(sweep->redis, &suspect->orphans.lease,
                                 &suspect->orphans.owned, coro_after(ANSWER_MS));
@@ -308,12 +308,14 @@ int sweep_start(struct sweep *sweep, const struct sweep_options *options)
 {
     *sweep = (struct sweep){
         .redis = options->redis,
-        .owner = options->owner,
+        .process = options->process,
         .schedule = options->schedule,
-        .lease_ms = options->owner->lease_ms,
+        .lease_ms = options->lease_ms,
+        .empty_ms = EMPTY_MS,
         .cursor = "0",
     };
     list_init(&sweep->suspects);
+    owner_learn_where(sweep->where);
     trouble_init(&sweep->trouble, "looking for processes that are gone");
     return coro_group_spawn(
         options->group, main_loop, sweep,

@@ -2,7 +2,7 @@
  * The sweeper: finds processes that are gone, and gives back what they had.
  *
  * One process of the fleet does it, the leader (schedule.h), four times in a
- * lease. Another is taken to be gone when its lease was missing at two looks,
+ * lease, whatever its own promise of delivery is. Another is taken to be gone when its lease was missing at two looks,
  * half a lease apart, between which Redis answered all the time: after a freeze
  * of Redis every lease is gone, and everybody lives. So orphans run again
  * within about two leases.
@@ -26,9 +26,12 @@
 
 struct sweep {
     struct coro_redis *redis;
-    const struct owner *owner; /* ours: nothing of it is touched */
+    const char *process; /* ours: nothing of it is touched */
+    char where[OWNER_WHERE_MAX];
     const struct schedule *schedule;
     int64_t lease_ms;
+    int64_t empty_ms;     /* how long nothing of a process is found, before it
+                             is forgotten */
     struct list suspects; /* whose lease is missing */
     int64_t last_ms;      /* when the last look ended; 0: none that counts */
     uint64_t generation;  /* of the connection then */
@@ -40,8 +43,9 @@ struct sweep {
 struct sweep_options {
     struct coro_group *group;
     struct coro_redis *redis;
-    const struct owner *owner;
+    const char *process; /* our identity */
     const struct schedule *schedule;
+    int64_t lease_ms; /* of the fleet's processes; ours, if they differ */
 };
 
 /**

@@ -45,7 +45,7 @@ struct stage {
     struct coro_redis *redis;
     size_t nevents; /* of the connection; those beyond the room are lost */
     struct coro_redis_event events[EVENTS_MAX];
-    char reasons[EVENTS_MAX][200];
+    char reasons[EVENTS_MAX][CORO_REDIS_REASON_MAX];
     void *own; /* the test's */
 };
 

@@ -219,12 +219,16 @@ static int parse_url(void *argument)
 static void an_address_is_read_whole_or_not_at_all(void **state)
 {
     (void)state;
-    const char *tcp = "redis://us%65r:p%61ss@[::1]:7000/3";
-    const char *path = "unix:///tmp/a%20b?db=2";
-    oom_sweep(parse_url, &tcp, OOM_ONE);
-    oom_sweep(parse_url, &tcp, OOM_REST);
-    oom_sweep(parse_url, &path, OOM_ONE);
-    oom_sweep(parse_url, &path, OOM_REST);
+    const char *urls[] = {
+        "redis://us%65r:p%61ss@[::1]:7000/3",
+        "rediss://h?cafile=/a%20b&cert=c&key=d",
+        "redis+sentinel://u:p@a,[::1]:7000,b/name/3",
+        "unix:///tmp/a%20b?db=2",
+    };
+    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+        oom_sweep(parse_url, &urls[i], OOM_ONE);
+        oom_sweep(parse_url, &urls[i], OOM_REST);
+    }
 }
 
 static int parse_options(void *argument)

@@ -126,17 +126,14 @@ static void a_pool_is_made_or_not(void **state)
 
 static int connect_in_vain(void *argument)
 {
-    (void)argument;
-    static char host[] = "127.0.0.1";
-    /* Nobody listens at this port; how far it gets is not the question. */
-    const struct coro_redis_address address = {.host = host, .port = 1};
-    const struct coro_redis_options options = {.address = &address,
+    const struct coro_redis_options options = {.address = argument,
                                                .client_name = "name"};
     struct coro_redis *redis = NULL;
     int status = coro_redis_start(coro_loop_current(), &options, &redis);
     if (status < 0)
         return status;
-    coro_relax();
+    for (int i = 0; i < 10; i++)
+        coro_relax();
     coro_redis_stop(redis);
     return 0;
 }
@@ -151,7 +148,17 @@ static int connect_in_loop(void *argument)
 static void a_connection_is_started_or_not(void **state)
 {
     (void)state;
-    sweep(connect_in_loop);
+    static char host[] = "127.0.0.1", name[] = "name";
+    /* Nobody listens at this port; how far it gets is not the question. */
+    struct coro_redis_host sentinels[] = {{host, 1}, {host, 1}};
+    struct coro_redis_address addresses[] = {
+        {.host = host, .port = 1},
+        {.sentinels = sentinels, .nsentinels = 2, .primary_name = name},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(oom_sweep(connect_in_loop, &addresses[i], OOM_ONE) > 0);
+        assert_true(oom_sweep(connect_in_loop, &addresses[i], OOM_REST) > 0);
+    }
 }
 
 int main(void)

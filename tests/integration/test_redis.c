@@ -281,22 +281,6 @@ static void a_unix_socket_does_as_well(void **state)
     stage_play(*state, by_socket);
 }
 
-static int with_tls(void *argument)
-{
-    struct stage *stage = argument;
-    struct coro_redis *redis;
-    stage_aim(stage, stage->server.port);
-    stage->address.tls = true;
-    expect_that(coro_redis_start(coro_loop_current(), &stage->options,
-                                 &redis) == -EOPNOTSUPP);
-    return 0;
-}
-
-static void tls_is_refused_at_once(void **state)
-{
-    stage_play(*state, with_tls);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,7 +293,6 @@ int main(void)
         STAGE_TEST(a_thousand_callers_are_pipelined_and_answered_right),
         STAGE_TEST(name_number_and_database_are_as_asked_for),
         STAGE_TEST(a_unix_socket_does_as_well),
-        STAGE_TEST(tls_is_refused_at_once),
     };
     return cmocka_run_group_tests(tests, stage_open, stage_close);
 }

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Dependencies run downwards: master, worker, coro/io, coro/sched, coro/core,
 # coro/base. A file includes only from its own layer or one below; hiredis,
-# libevent and Jansson each stay where they are wrapped; bench and tests may
-# include everything, and nobody includes them.
+# OpenSSL, libevent and Jansson each stay where they are wrapped; bench and tests
+# may include everything, and nobody includes them.
 set -eu
 
 files=$(tests/lint/files.sh '*.c' '*.h' '*.S')
@@ -40,6 +40,8 @@ function check_own(name) {
 function check_foreign(name) {
     if (name ~ /^hiredis/ && FILENAME !~ /^coro\/io\/redis/)
         bad("<" name "> belongs in coro/io/redis* only")
+    if (name ~ /^openssl/ && FILENAME !~ /^coro\/io\/redis_tls/)
+        bad("<" name "> belongs in coro/io/redis_tls* only")
     if (name ~ /^(event2\/|ev[a-z]*\.h)/ && FILENAME !~ /^coro\//)
         bad("<" name "> belongs in coro/ only")
     if (name ~ /^jansson/ && FILENAME !~ /^master\/cli\//)

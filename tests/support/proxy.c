@@ -36,7 +36,7 @@ struct flow {
 };
 
 struct link {
-    int client;
+    int client; /* -1: the client is gone, and the server does not know */
     int server;
     struct flow up;
     struct flow down;
@@ -60,6 +60,7 @@ struct proxy {
     bool must_cut;
     enum proxy_cut cut;
     bool is_counting; /* down to a cut */
+    bool counts_down; /* bytes from the server, not those to it */
     size_t nleft;
 
     size_t naccepted;
@@ -77,7 +78,8 @@ static struct sockaddr_in loopback(uint16_t port)
 
 static void link_close(struct link **at)
 {
-    close((*at)->client);
+    if ((*at)->client >= 0)
+        close((*at)->client);
     close((*at)->server);
     free(*at);
     *at = NULL;
@@ -85,6 +87,15 @@ static void link_close(struct link **at)
 
 static void link_cut(struct link **at, enum proxy_cut cut)
 {
+    if ((*at)->client < 0) {
+        link_close(at); /* of an earlier cut: there is no room for all */
+        return;
+    }
+    if (cut == PROXY_CUT_GHOST) {
+        close((*at)->client);
+        (*at)->client = -1;
+        return;
+    }
     if (cut == PROXY_CUT_HALF) {
         shutdown((*at)->client, SHUT_WR);
         (*at)->down.has_ended = true;
@@ -152,9 +163,14 @@ static void accept_one(struct proxy *proxy)
 
 /* --- moving bytes --------------------------------------------------------- */
 
+static bool is_counted(const struct proxy *proxy, const struct flow *flow)
+{
+    return proxy->is_counting && flow->is_down == proxy->counts_down;
+}
+
 static size_t most_to_read(const struct proxy *proxy, const struct flow *flow)
 {
-    if (flow->is_down && proxy->is_counting && proxy->nleft < FLOW_BYTES)
+    if (is_counted(proxy, flow) && proxy->nleft < FLOW_BYTES)
         return proxy->nleft;
     return FLOW_BYTES;
 }
@@ -172,10 +188,10 @@ static bool flow_read(struct proxy *proxy, struct flow *flow)
     }
     flow->len = (size_t)n;
     flow->sent = 0;
+    if (is_counted(proxy, flow))
+        proxy->nleft -= (size_t)n;
     if (flow->is_down) {
         proxy->nanswered += (size_t)n;
-        if (proxy->is_counting)
-            proxy->nleft -= (size_t)n;
         if (proxy->mode == PROXY_SWALLOW)
             flow->len = 0;
     }
@@ -204,9 +220,19 @@ static bool flow_move(struct proxy *proxy, struct flow *flow, bool can_read,
     return !can_read || flow->has_ended || flow_read(proxy, flow);
 }
 
+/* Nobody is there to hear what the server says. */
+static bool ghost_move(const struct link *link)
+{
+    char bytes[1024];
+    ssize_t n = read(link->server, bytes, sizeof bytes);
+    return n > 0 || (n < 0 && errno == EAGAIN);
+}
+
 static bool link_move(struct proxy *proxy, struct link *link, short client,
                       short server)
 {
+    if (link->client < 0)
+        return ghost_move(link);
     const short readable = POLLIN | POLLHUP | POLLERR;
     const short writable = POLLOUT | POLLERR;
     return flow_move(proxy, &link->up, client & readable, server & writable) &&
@@ -265,6 +291,10 @@ static void watch_links(const struct proxy *proxy, struct pollfd *polled)
         pair[0] = pair[1] = (struct pollfd){.fd = -1};
         if (is_idle)
             continue;
+        if (link->client < 0) {
+            pair[1] = (struct pollfd){link->server, POLLIN, 0};
+            continue;
+        }
         short client = (short)(flow_interest(&link->up, true) |
                                flow_interest(&link->down, false));
         short server = (short)(flow_interest(&link->down, true) |
@@ -283,7 +313,8 @@ static void move_links(struct proxy *proxy, const struct pollfd *polled)
             continue;
         bool goes_on = link_move(proxy, link, pair[0].revents, pair[1].revents);
         bool is_through =
-            proxy->is_counting && proxy->nleft == 0 && link->down.len == 0;
+            proxy->is_counting && proxy->nleft == 0 &&
+            (proxy->counts_down ? link->down.len : link->up.len) == 0;
         if (is_through) {
             proxy->is_counting = false;
             link_all_cut(proxy, proxy->cut);
@@ -368,7 +399,9 @@ void proxy_stop(struct proxy *proxy)
     ask(proxy);
     pthread_mutex_unlock(&proxy->mutex);
     pthread_join(proxy->thread, NULL);
-    link_all_cut(proxy, PROXY_CUT_END);
+    for (size_t i = 0; i < LINKS_MAX; i++)
+        if (proxy->links[i])
+            link_close(&proxy->links[i]);
     if (proxy->listener >= 0)
         close(proxy->listener);
     close(proxy->wake_fd);
@@ -399,14 +432,27 @@ void proxy_cut(struct proxy *proxy, enum proxy_cut cut)
     pthread_mutex_unlock(&proxy->mutex);
 }
 
-void proxy_cut_after(struct proxy *proxy, size_t nbytes, enum proxy_cut cut)
+static void count_down(struct proxy *proxy, size_t nbytes, enum proxy_cut cut,
+                       bool counts_down)
 {
     pthread_mutex_lock(&proxy->mutex);
     proxy->is_counting = true;
+    proxy->counts_down = counts_down;
     proxy->nleft = nbytes;
     proxy->cut = cut;
     ask(proxy);
     pthread_mutex_unlock(&proxy->mutex);
+}
+
+void proxy_cut_after(struct proxy *proxy, size_t nbytes, enum proxy_cut cut)
+{
+    count_down(proxy, nbytes, cut, true);
+}
+
+void proxy_cut_after_sent(struct proxy *proxy, size_t nbytes,
+                          enum proxy_cut cut)
+{
+    count_down(proxy, nbytes, cut, false);
 }
 
 static size_t read_count(struct proxy *proxy, const size_t *count)

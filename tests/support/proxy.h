@@ -33,6 +33,8 @@ enum proxy_cut {
     PROXY_CUT_END,   /* both sides see the end of the stream */
     PROXY_CUT_RESET, /* the client sees a reset */
     PROXY_CUT_HALF,  /* the client sees the end, but may go on sending */
+    PROXY_CUT_GHOST, /* the client sees the end, the server only at the next
+                        cut */
 };
 
 struct proxy;
@@ -53,6 +55,10 @@ void proxy_cut(struct proxy *proxy, enum proxy_cut cut);
 
 /** Lets @nbytes more of the server's answers through, then cuts so. */
 void proxy_cut_after(struct proxy *proxy, size_t nbytes, enum proxy_cut cut);
+
+/** The same for what clients send: the server gets that much more of it. */
+void proxy_cut_after_sent(struct proxy *proxy, size_t nbytes,
+                          enum proxy_cut cut);
 
 /** How many connections it has accepted so far. */
 size_t proxy_naccepted(struct proxy *proxy);

@@ -85,8 +85,9 @@ static _Noreturn void become_server(const struct redis_server *server,
     dup2(fd, STDIN_FILENO);
     dup2(fd, STDOUT_FILENO);
     dup2(fd, STDERR_FILENO);
-    execlp("redis-server", "redis-server", path, (char *)NULL);
-    execlp("valkey-server", "valkey-server", path, (char *)NULL);
+    const char *mode = server->is_sentinel ? "--sentinel" : NULL;
+    execlp("redis-server", "redis-server", path, mode, (char *)NULL);
+    execlp("valkey-server", "valkey-server", path, mode, (char *)NULL);
     _exit(127);
 }
 
@@ -167,7 +168,8 @@ void redis_server_prepare(struct redis_server *server, const char *config_lines)
 {
     /* A command to a server that has ended is an error, not our end. */
     signal(SIGPIPE, SIG_IGN);
-    *server = (struct redis_server){.password = server->password};
+    *server = (struct redis_server){.password = server->password,
+                                    .is_sentinel = server->is_sentinel};
     snprintf(server->dir, sizeof server->dir, "/tmp/corq-redis-XXXXXX");
     assert_non_null(mkdtemp(server->dir));
     snprintf(server->socket_path, sizeof server->socket_path, "%s/socket",

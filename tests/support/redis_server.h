@@ -14,6 +14,7 @@
 #ifndef TESTS_SUPPORT_REDIS_SERVER_H
 #define TESTS_SUPPORT_REDIS_SERVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -27,6 +28,7 @@ struct redis_server {
     char socket_path[48];
     char url[48];         /* redis://127.0.0.1:PORT */
     const char *password; /* what the commands below log in with, or NULL */
+    bool is_sentinel;     /* run it as a sentinel; see sentinel_set.h */
     redisContext *context;
     char *config;
 };

@@ -28,25 +28,32 @@ local first = tonumber(ARGV[5]) - 1
 local jobs = {}
 local taken = 0
 
-local function collect(list)
+-- A few at a time: how large the next ones are is only known when they are
+-- here, and what is too much was copied in vain.
+local function collect(key)
   local before = taken
-  for i = #list, 1, -1 do
-    room = room - #list[i]
-    if room < 0 and taken > 0 then
-      wanted = taken
+  while taken < wanted do
+    local from = taken - before
+    local few = math.min(wanted - taken, 16)
+    local list = redis.call('LRANGE', key, -from - few, -from - 1)
+    for i = #list, 1, -1 do
+      room = room - #list[i]
+      if room < 0 and taken > 0 then
+        wanted = taken
+        break
+      end
+      taken = taken + 1
+      jobs[taken] = list[i]
+    end
+    if #list < few then
       break
     end
-    taken = taken + 1
-    jobs[taken] = list[i]
   end
   return taken - before
 end
 
-local from_inbox = collect(redis.call('LRANGE', KEYS[2], -wanted, -1))
-local from_queue = 0
-if taken < wanted then
-  from_queue = collect(redis.call('LRANGE', KEYS[4], taken - wanted, -1))
-end
+local from_inbox = collect(KEYS[2])
+local from_queue = collect(KEYS[4])
 if taken == 0 then
   return jobs
 end

@@ -1,53 +1,6 @@
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include "coro/io/redis_url.h"
-
-/* What the last parse() came to. */
-struct parsed {
-    int status;
-    struct coro_redis_address address;
-    char why[CORO_REDIS_URL_WHY_MAX];
-    char described[256];
-};
-
-static struct parsed parse(const char *url)
-{
-    struct parsed parsed = {.status = 0};
-    parsed.status = coro_redis_url_parse(url, &parsed.address, parsed.why,
-                                         sizeof(parsed.why));
-    if (parsed.status == 0)
-        coro_redis_address_describe(&parsed.address, parsed.described,
-                                    sizeof(parsed.described));
-    return parsed;
-}
-
-/* @url is read, and written again it is @description. */
-static void assert_describes(const char *url, const char *description)
-{
-    struct parsed parsed = parse(url);
-    assert_string_equal(parsed.why, "");
-    assert_int_equal(parsed.status, 0);
-    assert_string_equal(parsed.described, description);
-    coro_redis_address_release(&parsed.address);
-}
-
-/* @url is refused, and the explanation holds @hint. */
-static void assert_refused(const char *url, const char *hint)
-{
-    struct parsed parsed = parse(url);
-    assert_int_equal(parsed.status, -EINVAL);
-    if (!strstr(parsed.why, hint))
-        assert_string_equal(parsed.why, hint);
-    assert_non_null(strstr(parsed.why, "expected"));
-    assert_null(parsed.address.host);
-    assert_null(parsed.address.path);
-}
+#include "tests/unit/coro/io/redis_url_parsed.h"
 
 static void port_and_database_have_defaults(void **state)
 {
@@ -214,70 +167,10 @@ static void an_overlong_host_is_refused(void **state)
     assert_refused(url, "254 characters");
 }
 
-static void a_unix_socket_has_a_path(void **state)
-{
-    (void)state;
-    struct parsed parsed = parse("unix:///run/redis.sock?db=2");
-    assert_int_equal(parsed.status, 0);
-    assert_string_equal(parsed.address.path, "/run/redis.sock");
-    assert_null(parsed.address.host);
-    assert_int_equal(parsed.address.port, 0);
-    assert_int_equal(parsed.address.db, 2);
-    assert_string_equal(parsed.described, "unix:///run/redis.sock?db=2");
-    coro_redis_address_release(&parsed.address);
-}
-
-static void a_unix_socket_is_written_in_three_ways(void **state)
-{
-    (void)state;
-    assert_describes("unix:///s", "unix:///s");
-    assert_describes("unix:/s", "unix:///s");
-    assert_describes("redis+unix:///s", "unix:///s");
-    assert_describes("unix://ann:x@/s?db=1", "unix://ann:***@/s?db=1");
-    assert_describes("unix:///a%20b/c%3Fd@e", "unix:///a%20b/c%3Fd%40e");
-}
-
-static void a_unix_path_is_absolute(void **state)
-{
-    (void)state;
-    assert_refused("unix://run/redis.sock", "absolute path");
-    assert_refused("unix:redis.sock", "absolute path");
-    assert_refused("unix://", "absolute path");
-    assert_refused("unix:", "absolute path");
-    assert_refused("unix:/", "absolute path");
-    assert_refused("unix://?db=1", "absolute path");
-}
-
-static void a_unix_path_fits_into_a_socket_address(void **state)
-{
-    (void)state;
-    char url[200] = "unix:///";
-    memset(url + 8, 'a', 107);
-    assert_refused(url, "108 bytes");
-    url[8 + 106] = '\0';
-    struct parsed parsed = parse(url);
-    assert_int_equal(parsed.status, 0);
-    coro_redis_address_release(&parsed.address);
-}
-
-static void rediss_means_tls(void **state)
-{
-    (void)state;
-    assert_describes("rediss://h", "rediss://h:6379/0");
-}
-
 static void a_scheme_may_be_in_capitals(void **state)
 {
     (void)state;
     assert_describes("REDIS://h", "redis://h:6379/0");
-}
-
-static void sentinel_is_not_supported_yet(void **state)
-{
-    (void)state;
-    struct parsed parsed = parse("redis+sentinel://:x@a:26379,b/mymaster/0");
-    assert_int_equal(parsed.status, -EOPNOTSUPP);
-    assert_non_null(strstr(parsed.why, "not supported yet"));
 }
 
 static void another_scheme_is_quoted(void **state)
@@ -356,6 +249,12 @@ static void an_explanation_never_holds_the_password(void **state)
         "unix://:a/hunter2@/s?x",
         "unix:hunter2@/s",
         "redis+sentinel://:hunter2@h",
+        "redis+sentinel://:hunter2@h,/m",
+        "redis+sentinel://:hunter2@h:x/m",
+        "redis+sentinel://:hunter2@h/m/x",
+        "redis+sentinel://ann:hunter2",
+        "redis+sentinel://ann:hun,hunter2/m",
+        "redis+sentinel://:hun/hunter2@h/m",
         "http://:hunter2@h",
         "redis://:hunter2 @h",
         "redis://hunter2,x",
@@ -372,6 +271,8 @@ static void a_description_never_holds_the_password(void **state)
     (void)state;
     assert_describes("redis://ann:hunter2@h:1/2", "redis://ann:***@h:1/2");
     assert_describes("unix://:hunter2@/s", "unix://:***@/s");
+    assert_describes("redis+sentinel://:hunter2@h,i/m",
+                     "redis+sentinel://:***@h:26379,i:26379/m/0");
 }
 
 static void a_description_escapes_what_could_deceive(void **state)
@@ -422,12 +323,13 @@ static void random_urls_are_read_or_refused(void **state)
         "redis://ann:p%40w@host.example:6379/3",
         "redis://:x@[2001:db8::1]:1?db=4",
         "unix://u:p@/run/a%20b.sock?db=1",
-        "rediss://h",
+        "redis+sentinel://u:p@a:1,[::1]:2,b/name/3",
+        "rediss://h?cafile=/a%20b&cert=c&key=d",
     };
-    static const char letters[] = ":/@?#[]%&=db0159af.\n\xff";
+    static const char letters[] = ":/@?#[],%&=db0159af.\n\xff";
     unsigned seed = 3;
     for (int round = 0; round < 50000; round++) {
-        char *url = strdup(seeds[rand_r(&seed) % 4]);
+        char *url = strdup(seeds[rand_r(&seed) % 5]);
         assert_non_null(url);
         size_t len = strlen(url);
         for (int changes = rand_r(&seed) % 4; changes >= 0; changes--)
@@ -435,7 +337,9 @@ static void random_urls_are_read_or_refused(void **state)
                 letters[(size_t)rand_r(&seed) % sizeof(letters)];
         struct parsed parsed = parse(url);
         if (parsed.status == 0)
-            assert_true(!parsed.address.host != !parsed.address.path);
+            assert_int_equal(!!parsed.address.host + !!parsed.address.path +
+                                 !!parsed.address.sentinels,
+                             1);
         else
             assert_true(strlen(parsed.why) > 0);
         coro_redis_address_release(&parsed.address);
@@ -447,7 +351,8 @@ static void a_description_reads_back_as_the_same_place(void **state)
 {
     (void)state;
     const char *const urls[] = {"redis://a%2Fb:x@h:1/2", "unix:///a%3Fb?db=4",
-                                "rediss://[::1]:5/6"};
+                                "rediss://[::1]:5/6",
+                                "redis+sentinel://[::1],b:7/name?db=3"};
     for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
         struct parsed once = parse(urls[i]);
         assert_int_equal(once.status, 0);
@@ -474,13 +379,7 @@ int main(void)
         cmocka_unit_test(a_host_is_needed),
         cmocka_unit_test(a_host_is_made_of_few_characters),
         cmocka_unit_test(an_overlong_host_is_refused),
-        cmocka_unit_test(a_unix_socket_has_a_path),
-        cmocka_unit_test(a_unix_socket_is_written_in_three_ways),
-        cmocka_unit_test(a_unix_path_is_absolute),
-        cmocka_unit_test(a_unix_path_fits_into_a_socket_address),
-        cmocka_unit_test(rediss_means_tls),
         cmocka_unit_test(a_scheme_may_be_in_capitals),
-        cmocka_unit_test(sentinel_is_not_supported_yet),
         cmocka_unit_test(another_scheme_is_quoted),
         cmocka_unit_test(blanks_and_control_characters_are_refused),
         cmocka_unit_test(a_number_sign_is_refused),

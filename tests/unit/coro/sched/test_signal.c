@@ -351,6 +351,77 @@ static void ctrl_c_cancels_the_main_task(void **state)
     coro_runner_release(&runner);
 }
 
+static void interrupt_from_a_callback(void *argument)
+{
+    (void)argument;
+    raise(SIGINT);
+}
+
+static int relax_for_ever(void *argument)
+{
+    struct coro_call call = {0};
+    (void)argument;
+    coro_call_later(coro_loop_current(), &call, 1, interrupt_from_a_callback,
+                    NULL);
+    int status = 0;
+    while (status == 0)
+        status = coro_relax();
+    return status;
+}
+
+static int wait_for_a_future(void *argument)
+{
+    struct coro_future *future = argument;
+    struct coro_call call = {0};
+    coro_call_later(coro_loop_current(), &call, 1, interrupt_from_a_callback,
+                    NULL);
+    return coro_future_wait(future, CORO_NEVER);
+}
+
+static void ctrl_c_reaches_one_that_never_waits_and_one_that_does(void **state)
+{
+    struct coro_runner runner;
+    struct coro_future future;
+    (void)state;
+    coro_future_init(&future);
+    assert_int_equal(coro_runner_init(&runner, NULL), 0);
+    assert_int_equal(coro_runner_run(&runner, relax_for_ever, NULL, NULL),
+                     -EINTR);
+    assert_int_equal(coro_runner_run(&runner, wait_for_a_future, &future, NULL),
+                     -EINTR);
+    assert_false(coro_future_is_done(&future));
+    coro_runner_release(&runner);
+}
+
+static int cancel_and_interrupt(void *argument)
+{
+    coro_task_cancel(argument);
+    raise(SIGINT);
+    return 0;
+}
+
+static int be_cancelled_twice(void *argument)
+{
+    (void)argument;
+    coro_spawn(coro_loop_current(), cancel_and_interrupt, coro_task_current(),
+               NULL, NULL);
+    coro_relax();
+    coro_relax();
+    return coro_sleep_until(CORO_NEVER);
+}
+
+static void ctrl_c_beside_another_cancellation_is_not_the_reason(void **state)
+{
+    struct coro_runner runner;
+    int result = 0;
+    (void)state;
+    assert_int_equal(coro_runner_init(&runner, NULL), 0);
+    assert_int_equal(
+        coro_runner_run(&runner, be_cancelled_twice, NULL, &result), 0);
+    assert_int_equal(result, -ECANCELED);
+    coro_runner_release(&runner);
+}
+
 static void a_main_task_that_goes_on_after_ctrl_c_has_its_result(void **state)
 {
     struct coro_runner runner;
@@ -483,6 +554,8 @@ int main(void)
         cmocka_unit_test(a_runner_runs_several_in_one_loop),
         cmocka_unit_test(releasing_cancels_what_is_left_and_says_how_much),
         cmocka_unit_test(ctrl_c_cancels_the_main_task),
+        cmocka_unit_test(ctrl_c_reaches_one_that_never_waits_and_one_that_does),
+        cmocka_unit_test(ctrl_c_beside_another_cancellation_is_not_the_reason),
         cmocka_unit_test(a_main_task_that_goes_on_after_ctrl_c_has_its_result),
         cmocka_unit_test(a_run_that_is_stopped_or_nested_says_so),
         cmocka_unit_test(a_handler_of_somebody_else_is_left_alone),
