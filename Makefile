@@ -147,7 +147,21 @@ libs_of = $(foreach layer,$(call below,$(1),$(LAYERS)),$(call lib,$(layer)))
 
 PROGRAM := $(BUILD)/corq
 
-all: $(PROGRAM)
+# Each example is one file, and needs nothing but the coroutine library.
+EXAMPLES := $(wildcard examples/*.c)
+example_program = $(addprefix $(BUILD)/,$(basename $(1)))
+
+all: $(PROGRAM) examples
+
+examples: $(call example_program,$(EXAMPLES))
+
+define example_rule
+$(call example_program,$(1)): $(call object,$(1)) $(call libs_of,coro/io)
+	@mkdir -p $$(@D)
+	@echo "  link   $$@"
+	@$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
+endef
+$(foreach example,$(EXAMPLES),$(eval $(call example_rule,$(example))))
 
 $(PROGRAM): $(call object,master/main.c) $(call libs_of,master)
 	@echo "  link   $@"
@@ -200,7 +214,7 @@ $(BUILD)/tests/integration/test_oom_%: \
 
 $(call object,$(TESTS) $(SOURCES_support)): | deps-test
 
-tests: $(PROGRAM) $(call test_program,$(TESTS))
+tests: $(PROGRAM) examples $(call test_program,$(TESTS))
 
 run_tests = BUILD=$(BUILD) WRAPPER="$(WRAPPER)" tests/run.sh
 
@@ -213,7 +227,7 @@ test-unit: $(call test_program,$(TESTS_UNIT))
 test-integration: $(PROGRAM) $(call test_program,$(TESTS_INTEGRATION))
 	@$(run_tests) $(call test_program,$(TESTS_INTEGRATION))
 
-test-e2e: $(PROGRAM) $(call test_program,$(TESTS_E2E))
+test-e2e: $(PROGRAM) examples $(call test_program,$(TESTS_E2E))
 	@$(run_tests) $(call test_program,$(TESTS_E2E))
 
 check-asan:
@@ -264,6 +278,20 @@ fuzz-run: $(call fuzz_program,$(FUZZERS))
 	        -timeout=10 -dict=tests/fuzz/json.dict -print_final_stats=1 \
 	        -artifact_prefix=$(BUILD)/ $(BUILD)/corpus tests/fuzz/corpus \
 	        || exit 1; done
+
+# --- coverage ---------------------------------------------------------------
+# Which lines of coro/ the tests run. Counters are atomic, for the threads; what
+# is killed or aborts on purpose does not count.
+coverage:
+	@deploy/install-deps.sh test coverage
+	@LDFLAGS=--coverage $(MAKE) BUILD=$(BUILD)/coverage \
+	    OPTIMISE="-Og -g --coverage -fprofile-update=atomic" coverage-run
+
+coverage-run: tests
+	@find $(BUILD) -name '*.gcda' -exec rm -f {} +
+	@$(run_tests) $(call test_program,$(TESTS))
+	@gcovr --root . --filter 'coro/' --object-directory $(BUILD) $(BUILD) \
+	    --sort-percentage --print-summary
 
 check-long: check-asan check-ubsan check-tsan check-valgrind check-fallback \
     check-clang
@@ -329,11 +357,13 @@ help:
 	@echo 'make check-asan check-ubsan check-tsan check-valgrind check-fallback check-clang'
 	@echo 'make check-aarch64   cross-compile, run the unit tests under emulation'
 	@echo 'make fuzz       the job codec against Jansson for $$(FUZZ_SECONDS), by default 60'
+	@echo 'make coverage   which lines of coro/ the tests run'
 	@echo 'make check-long all of those checks, at full size'
 
-.PHONY: all tests test test-unit test-integration test-e2e check-asan \
+.PHONY: all examples tests test test-unit test-integration test-e2e check-asan \
     check-ubsan check-tsan check-valgrind check-fallback check-clang \
-    check-aarch64 check-long fuzz fuzz-run run demo bench lint format install uninstall deps deps-run \
+    check-aarch64 check-long coverage coverage-run fuzz fuzz-run run demo bench \
+    lint format install uninstall deps deps-run \
     deps-test deps-lint deps-check clean help
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -11,6 +11,7 @@
 #   check  valgrind, clang with its sanitizers, and where they are packaged
 #          an aarch64 cross-compiler and qemu
 #   fuzz   build, clang with its fuzzer
+#   coverage  gcovr
 #
 # It looks for the things themselves and not for packages, so one built by
 # hand counts. With nothing missing it says nothing and is done in some
@@ -42,6 +43,7 @@ needs_of() {
     lint) echo "$(needs_of base) cmocka clang-format pmccabe" ;;
     check) echo valgrind clang clang-runtime aarch64-gcc aarch64-libc qemu-aarch64 ;;
     fuzz) echo "$(needs_of build) clang clang-runtime" ;;
+    coverage) echo gcovr ;;
     *) return 1 ;;
     esac
 }
@@ -292,12 +294,12 @@ without_redis_service() {
 
 # --- main -------------------------------------------------------------------
 
-[ $# -gt 0 ] || die 'usage: install-deps.sh build|run|test|lint|check|fuzz...'
+[ $# -gt 0 ] || die 'usage: install-deps.sh build|run|test|lint|check|fuzz|coverage...'
 
 wanted=
 for set in "$@"; do
     needs=$(needs_of "$set") ||
-        die "no set called '$set'; there are build, run, test, lint, check, fuzz"
+        die "no set called '$set'; there are build, run, test, lint, check, fuzz, coverage"
     wanted="$wanted $needs"
 done
 

@@ -8,6 +8,8 @@
 #include <sys/resource.h>
 
 #include "coro/base/clock.h"
+#include "coro/core/symbol.h"
+#include "coro/sched/dump.h"
 #include "master/config.h"
 #include "master/process/notify.h"
 #include "master/queue/fetch_mode.h"
@@ -17,6 +19,8 @@
 
 #define PROBE_MS 3000
 #define QUIET_MS 10000
+
+#define DUMP_CALLS_BYTES 512
 
 /* Standard streams, two loops, signals, two connections, a look-up or two. */
 #define DESCRIPTORS_LEAST 24
@@ -63,19 +67,28 @@ static void go_quiet(struct service *service)
 
 static void dump_task(struct coro_task *task, void *argument)
 {
-    int64_t now_ms = *(int64_t *)argument;
+    struct coro_inspection found;
+    char calls[DUMP_CALLS_BYTES];
+    coro_task_inspect(task, &found);
+    coro_inspection_calls(&found, argument, calls, sizeof calls);
+    bool waits = found.waits_for[0] != '\0';
     const struct log_field fields[] = {
-        log_int("task", (int64_t)coro_task_id(task)),
-        log_seconds("age", (now_ms - coro_task_since_ms(task)) * 1000),
+        log_int("task", (int64_t)found.id),
+        log_seconds("age", (coro_now_ms() - found.since_ms) * 1000),
+        log_int("stack", (int64_t)found.high_water_bytes),
+        log_string("calls", calls),
     };
-    log_line(LOG_LEVEL_INFO, "master", fields, 2, "task '%s' waits",
-             coro_task_name(task));
+    log_line(LOG_LEVEL_INFO, "master", fields, 4, "task '%s' %s%s", found.name,
+             waits ? "waits for " : "is ",
+             waits ? found.waits_for : coro_task_state_name(found.state));
 }
 
 static void dump(struct service *service)
 {
-    int64_t now_ms = coro_now_ms();
-    coro_loop_each_task(service->loop, dump_task, &now_ms);
+    struct coro_symbols symbols;
+    coro_symbols_open(&symbols);
+    coro_loop_each_task(service->loop, dump_task, &symbols);
+    coro_symbols_close(&symbols);
     if (!service->has_dispatch || service->phase == SERVICE_PHASE_ENDED)
         return;
     log_line(LOG_LEVEL_INFO, "master", NULL, 0,

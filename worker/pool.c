@@ -5,6 +5,9 @@
 
 #include "coro/base/clock.h"
 #include "coro/base/ensure.h"
+#include "coro/core/symbol.h"
+#include "coro/sched/defer.h"
+#include "coro/sched/dump.h"
 #include "worker/log.h"
 
 /* So many coroutines are started before others get a turn. */
@@ -13,6 +16,8 @@
 /* How often a coroutine that can't be had is asked for, and how far apart. */
 #define START_TRIES    20
 #define START_RETRY_MS 50
+
+#define DUMP_CALLS_BYTES 512
 
 struct pool_slot {
     struct pool *pool;
@@ -79,7 +84,10 @@ static void run_job(struct pool_slot *slot, struct job *job)
         counter_add(&pool->options.counters->started);
         slot->job = job;
         slot->since_ms = coro_loop_now_ms(pool->loop);
+        struct coro_scope scope;
+        coro_scope_begin(&scope);
         job->outcome = registry_run(pool->options.registry, job);
+        coro_scope_end(&scope);
         slot->job = NULL;
         count(pool->options.counters, job->outcome);
     }
@@ -212,40 +220,42 @@ void pool_stop(struct pool *pool)
     coro_group_cancel(&pool->group);
 }
 
-static const char *state_name(const struct coro_task *task)
-{
-    static const char *const names[] = {
-        [CORO_TASK_NEW] = "new",         [CORO_TASK_READY] = "ready",
-        [CORO_TASK_RUNNING] = "running", [CORO_TASK_WAITING] = "waiting",
-        [CORO_TASK_DONE] = "done",
-    };
-    return names[coro_task_state(task)];
-}
-
-static void dump_slot(const struct pool_slot *slot, int64_t now_ms)
+static void dump_slot(const struct pool_slot *slot,
+                      const struct coro_symbols *symbols)
 {
     const struct job *job = slot->job;
+    struct coro_inspection found;
+    char calls[DUMP_CALLS_BYTES];
+    int64_t now_ms = coro_now_ms();
+    coro_task_inspect(slot->task, &found);
+    coro_inspection_calls(&found, symbols, calls, sizeof calls);
     const struct log_field fields[] = {
-        log_string("state", state_name(slot->task)),
+        log_string("state", coro_task_state_name(found.state)),
         log_bytes("queue", job->queue->key, job->queue->key_len),
         log_int("job", (int64_t)job->number),
         log_seconds("age", (now_ms - slot->since_ms) * 1000),
         log_int("bytes", (int64_t)job->payload_len),
+        log_string("waits_for", found.waits_for),
+        log_seconds("waited", (now_ms - found.since_ms) * 1000),
+        log_int("stack", (int64_t)found.high_water_bytes),
+        log_string("calls", calls),
     };
-    log_line(LOG_LEVEL_INFO, "worker", fields, 5, "coroutine %llu runs a job",
-             (unsigned long long)coro_task_id(slot->task));
+    log_line(LOG_LEVEL_INFO, "worker", fields, sizeof fields / sizeof *fields,
+             "coroutine %llu runs a job", (unsigned long long)found.id);
 }
 
 void pool_dump(const struct pool *pool)
 {
-    int64_t now_ms = coro_now_ms();
+    struct coro_symbols symbols;
     size_t nrunning = 0;
+    coro_symbols_open(&symbols);
     for (size_t i = 0; i < pool->nslots; i++) {
         if (!pool->slots[i].job)
             continue;
-        dump_slot(&pool->slots[i], now_ms);
+        dump_slot(&pool->slots[i], &symbols);
         nrunning++;
     }
+    coro_symbols_close(&symbols);
     const struct coro_stack_pool *stacks = coro_loop_stacks(pool->loop);
     log_line(LOG_LEVEL_INFO, "worker", NULL, 0,
              "%zu coroutines: %zu run a job, %zu wait for one; stacks guarded "

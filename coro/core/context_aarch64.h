@@ -2,8 +2,11 @@
  * Context switch for AArch64, procedure call standard, as inline assembly.
  *
  *   saved by hand     pc (the landing pad), sp, x29
- *   left to gcc       x0-x17, x19-x28, x30, v0-v31, flags: named as clobbered
- *   not touched       x18 (the platform's), fpcr
+ *   left to gcc       x0-x28, x30, v0-v31, flags: named as clobbered
+ *   not saved         fpcr
+ *
+ * x18 is the compiler's to use on Linux, and the platform's elsewhere: there it
+ * is left alone.
  *
  * The jump goes through x16: with branch target identification it may then
  * land on "bti c" (a function's first instruction) as well as on "bti j".
@@ -22,6 +25,12 @@ struct coro_context {
     void *fp;
 };
 
+#if defined(__linux__) && !defined(__ANDROID__)
+#    define CORO_CONTEXT_CLOBBER_X18 , "x18"
+#else
+#    define CORO_CONTEXT_CLOBBER_X18
+#endif
+
 static inline void coro_context_init(struct coro_context *context, void *bottom,
                                      void *top, void (*entry)(void))
 {
@@ -36,26 +45,27 @@ static inline __attribute__((always_inline)) void coro_context_switch(
 {
     register struct coro_context *x0 __asm__("x0") = from;
     register struct coro_context *x1 __asm__("x1") = to;
-    __asm__ volatile(
-        "adr x16, 1f\n\t"
-        "mov x17, sp\n\t"
-        "stp x16, x17, [x0]\n\t"
-        "str x29, [x0, #16]\n\t"
-        "ldp x16, x17, [x1]\n\t"
-        "ldr x29, [x1, #16]\n\t"
-        "mov sp, x17\n\t"
-        "mov x30, xzr\n\t"
-        "br x16\n"
-        "1:\n\t"
-        "hint #36\n\t" /* bti j */
-        : "+r"(x0), "+r"(x1)
-        :
-        : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12",
-          "x13", "x14", "x15", "x16", "x17", "x19", "x20", "x21", "x22", "x23",
-          "x24", "x25", "x26", "x27", "x28", "x30", "v0", "v1", "v2", "v3",
-          "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14",
-          "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24",
-          "v25", "v26", "v27", "v28", "v29", "v30", "v31", "memory", "cc");
+    __asm__ volatile("adr x16, 1f\n\t"
+                     "mov x17, sp\n\t"
+                     "stp x16, x17, [x0]\n\t"
+                     "str x29, [x0, #16]\n\t"
+                     "ldp x16, x17, [x1]\n\t"
+                     "ldr x29, [x1, #16]\n\t"
+                     "mov sp, x17\n\t"
+                     "mov x30, xzr\n\t"
+                     "br x16\n"
+                     "1:\n\t"
+                     "hint #36\n\t" /* bti j */
+                     : "+r"(x0), "+r"(x1)
+                     :
+                     : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10",
+                       "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x19",
+                       "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27",
+                       "x28", "x30", "v0", "v1", "v2", "v3", "v4", "v5", "v6",
+                       "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14",
+                       "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22",
+                       "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30",
+                       "v31", "memory", "cc" CORO_CONTEXT_CLOBBER_X18);
 }
 
 #endif

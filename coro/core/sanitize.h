@@ -71,6 +71,16 @@ static inline bool coro_sanitize_reports_faults(void)
 #endif
 }
 
+/** True where a checker would tell of every read from an unused stack. */
+static inline bool coro_sanitize_hides_stacks(void)
+{
+#ifdef CORO_VALGRIND
+    return RUNNING_ON_VALGRIND;
+#else
+    return false;
+#endif
+}
+
 /** Notes for a new flow of control on the stack [@bottom, @bottom + @size). */
 static inline void coro_sanitize_begin(struct coro_sanitize *notes,
                                        void *bottom, size_t size_bytes)

@@ -129,6 +129,19 @@ static inline void coro_stack_give(struct coro_stack_pool *pool,
 /** Bytes of @stack that were ever touched, by looking at resident pages. */
 size_t coro_stack_touched_bytes(const struct coro_stack *stack);
 
+/**
+ * How many bytes of @stack were ever written to: its high-water mark, in the
+ * lives of all who used it since it was mapped.
+ *
+ * No page is touched for it, and none was filled with a pattern beforehand: the
+ * kernel says which pages are there, and those were full of zeros when they
+ * came. So a frame that only holds zeros at its end is not seen, and neither is
+ * a page that was swapped out. Under valgrind it is coro_stack_touched_bytes().
+ *
+ * Context: any thread, nobody runs on @stack but perhaps the caller.
+ */
+size_t coro_stack_high_water(const struct coro_stack *stack);
+
 /** "kernel guards", "mprotect", "canaries": for a log line. */
 const char *coro_guard_name(enum coro_guard guard);
 

@@ -12,7 +12,10 @@ static void call_callbacks(struct coro_future *future)
     future->callbacks = NULL;
     while (callback) {
         struct coro_callback *next = callback->next;
-        coro_loop_call_soon(coro_loop_current(), callback);
+        if (callback->is_direct)
+            callback->run(callback);
+        else
+            coro_loop_call_soon(coro_loop_current(), callback);
         callback = next;
     }
 }
@@ -40,6 +43,12 @@ int coro_future_wait(struct coro_future *future, int64_t deadline_ms)
     if (status == -ETIMEDOUT && coro_future_is_done(future))
         return 0;
     return status;
+}
+
+int coro_future_await(struct coro_future *future, int64_t deadline_ms)
+{
+    int status = coro_future_wait(future, deadline_ms);
+    return status < 0 ? status : future->status;
 }
 
 void coro_future_add_callback(struct coro_future *future,

@@ -8,7 +8,11 @@
  *     struct coro_future reply;
  *     coro_future_init(&reply);
  *     …
- *     int status = coro_future_wait(&reply, coro_after(500));
+ *     int status = coro_future_await(&reply, coro_after(500));
+ *
+ * A future that nobody will set any more is cancelled: its result is then
+ * -ECANCELED. What in asyncio is an InvalidStateError is an error here too:
+ * -EALREADY when it is set twice, -EINPROGRESS when it is asked too early.
  *
  * Storage is the caller's. Everything here belongs to one loop's thread.
  */
@@ -33,6 +37,7 @@ struct coro_callback {
     struct coro_callback *next;
     void (*run)(struct coro_callback *callback);
     bool is_queued;
+    bool is_direct; /* internal: a future calls it at once, not by the loop */
 };
 
 enum coro_future_state {
@@ -85,6 +90,29 @@ static inline int coro_future_status(const struct coro_future *future)
     return coro_future_is_done(future) ? future->status : -EINPROGRESS;
 }
 
+/** The result's value, or NULL while the future is pending. Borrowed. */
+static inline void *coro_future_value(const struct coro_future *future)
+{
+    return future->value;
+}
+
+/**
+ * Ends a pending future as one that has no result: its status is -ECANCELED.
+ * Returns false when it is done, and then changes nothing.
+ *
+ * Context: loop thread; does not suspend. Waiters run later.
+ */
+static inline bool coro_future_cancel(struct coro_future *future)
+{
+    return coro_future_set(future, -ECANCELED, NULL) == 0;
+}
+
+/** True once the future was cancelled. */
+static inline bool coro_future_is_cancelled(const struct coro_future *future)
+{
+    return coro_future_status(future) == -ECANCELED;
+}
+
 /**
  * Waits until @future is done.
  *
@@ -99,6 +127,17 @@ static inline int coro_future_status(const struct coro_future *future)
  * cancellation point.
  */
 int coro_future_wait(struct coro_future *future, int64_t deadline_ms);
+
+/**
+ * Waits for @future and takes its status as if it were the caller's own.
+ *
+ * Returns what the future was set to, or coro_future_wait()'s error. To tell an
+ * error of the future from one of the waiting, use that and
+ * coro_future_status().
+ *
+ * Context: as coro_future_wait().
+ */
+int coro_future_await(struct coro_future *future, int64_t deadline_ms);
 
 /**
  * Has @callback called once @future is done; at the loop's next pass if it

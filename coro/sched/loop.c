@@ -1,7 +1,9 @@
 #include "coro/sched/loop.h"
 
 #include <errno.h>
+#include <stdalign.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -49,6 +51,24 @@ void coro_loop_each_task(struct coro_loop *loop,
 }
 
 /* --- sources ------------------------------------------------------------- */
+
+void coro_loop_forget(struct coro_loop *loop, struct coro_callback *callback)
+{
+    ensure(callback->is_queued);
+    struct coro_callback *before = NULL;
+    struct coro_callback *at = loop->ready_first;
+    size_t position = 0;
+    for (; at && at != callback; at = at->next, position++)
+        before = at;
+    ensure(at);
+    *(before ? &before->next : &loop->ready_first) = callback->next;
+    if (!callback->next)
+        loop->ready_last = before;
+    loop->nready--;
+    if (position < loop->pass_left)
+        loop->pass_left--;
+    callback->is_queued = false;
+}
 
 void coro_loop_add_source(struct coro_loop *loop, struct coro_source *source)
 {
@@ -110,8 +130,14 @@ void coro_loop_wake(struct coro_loop *loop)
 
 void coro_loop_stop(struct coro_loop *loop)
 {
+    atomic_store(&loop->is_stopped, true);
     atomic_store(&loop->stop, true);
     coro_loop_wake(loop);
+}
+
+bool coro_loop_is_stopped(struct coro_loop *loop)
+{
+    return atomic_load(&loop->is_stopped);
 }
 
 /* Both descriptors are watched edge-triggered, so that nobody has to read them:
@@ -173,10 +199,14 @@ static void turn(struct coro_loop *loop)
 
 static void start(struct coro_loop *loop)
 {
-    ensure(!loop->is_running);
+    ensure(!loop->is_running && "a loop can't be run or freed from inside");
+    coro_schedule_own(loop);
     coro_schedule_enter(loop);
     coro_sanitize_begin_thread(&loop->notes);
     loop->is_running = true;
+    /* A stop that came before the run ends it; it still refuses. */
+    if (!atomic_load(&loop->stop))
+        atomic_store(&loop->is_stopped, loop->is_closing);
     advance_clock(loop);
 }
 
@@ -190,8 +220,9 @@ static void finish(struct coro_loop *loop)
 void coro_loop_run_forever(struct coro_loop *loop)
 {
     start(loop);
-    while (!atomic_load(&loop->stop))
+    do
         turn(loop);
+    while (!atomic_load(&loop->stop));
     finish(loop);
 }
 
@@ -292,28 +323,60 @@ static void destroy(struct coro_loop *loop)
         event_base_free(loop->base);
     if (loop->timer_fd >= 0)
         close(loop->timer_fd);
-    if (loop->wake_fd >= 0)
-        close(loop->wake_fd);
     coro_stack_pool_release(&loop->stacks);
     coro_stack_pool_release(&loop->large_stacks);
+    coro_loop_unref(loop);
+}
+
+struct coro_loop *coro_loop_ref(struct coro_loop *loop)
+{
+    atomic_fetch_add_explicit(&loop->nrefs, 1, memory_order_relaxed);
+    return loop;
+}
+
+void coro_loop_unref(struct coro_loop *loop)
+{
+    if (!loop || atomic_fetch_sub(&loop->nrefs, 1) != 1)
+        return;
+    /* Until now somebody may have been about to wake it. */
+    if (loop->wake_fd >= 0)
+        close(loop->wake_fd);
     free(loop);
+}
+
+static struct coro_loop *allocate(const struct coro_loop_options *options)
+{
+    struct coro_loop *loop =
+        aligned_alloc(alignof(struct coro_loop), sizeof *loop);
+    if (!loop)
+        return NULL;
+    memset(loop, 0, sizeof *loop);
+    atomic_init(&loop->nrefs, 1);
+    loop->max_threads = options->max_threads;
+    loop->thread_idle_ms = options->thread_idle_ms;
+    loop->timer_fd = -1;
+    loop->wake_fd = -1;
+    loop->timer_set_ms = CORO_NEVER;
+    coro_schedule_own(loop);
+    list_init(&loop->tasks);
+    list_init(&loop->sources);
+    list_init(&loop->remotes);
+    coro_inbox_open(&loop->inbox, loop);
+    coro_wheel_init(&loop->wheel, coro_now_ms());
+    coro_stack_pool_init(&loop->stacks, CORO_STACK_BYTES, options->guard);
+    coro_stack_pool_init(&loop->large_stacks, CORO_STACK_BYTES_LARGE,
+                         options->guard);
+    return loop;
 }
 
 int coro_loop_new(const struct coro_loop_options *options,
                   struct coro_loop **ret_loop)
 {
-    enum coro_guard guard = options ? options->guard : CORO_GUARD_KERNEL;
-    struct coro_loop *loop = calloc(1, sizeof *loop);
+    static const struct coro_loop_options defaults = {.guard =
+                                                          CORO_GUARD_KERNEL};
+    struct coro_loop *loop = allocate(options ? options : &defaults);
     if (!loop)
         return -ENOMEM;
-    loop->timer_fd = -1;
-    loop->wake_fd = -1;
-    loop->timer_set_ms = CORO_NEVER;
-    list_init(&loop->tasks);
-    list_init(&loop->sources);
-    coro_wheel_init(&loop->wheel, coro_now_ms());
-    coro_stack_pool_init(&loop->stacks, CORO_STACK_BYTES, guard);
-    coro_stack_pool_init(&loop->large_stacks, CORO_STACK_BYTES_LARGE, guard);
     int status = open_descriptors(loop);
     if (status < 0) {
         destroy(loop);
@@ -341,6 +404,7 @@ size_t coro_loop_free(struct coro_loop *loop)
         return 0;
     size_t nleft = loop->ntasks;
     loop->is_closing = true;
+    atomic_store(&loop->is_stopped, true);
     /* It may be another loop's task that frees this one. */
     struct coro_loop *outer = coro_loop_current();
     coro_schedule_enter(NULL);
@@ -348,7 +412,11 @@ size_t coro_loop_free(struct coro_loop *loop)
     for (int round = 0; round < CANCEL_ROUNDS && loop->ntasks > 0; round++)
         cancel_all(loop);
     list_foreach_safe (link, &loop->tasks)
-        coro_sanitize_end(&list_entry(link, struct coro_task, all)->notes);
+        coro_task_drop(list_entry(link, struct coro_task, all));
+    /* Its threads come last: they may be waiting for one of its tasks. */
+    coro_inbox_close(&loop->inbox);
+    coro_remote_end_all(loop);
+    coro_executor_end(loop);
     finish(loop);
     coro_schedule_enter(outer);
     destroy(loop);

@@ -16,8 +16,9 @@
  *     int result;
  *     int status = coro_run(hello, "world", &result);
  *
- * A loop belongs to the thread that runs it; only coro_loop_stop() and
- * coro_loop_wake() may be called from others.
+ * A loop belongs to the thread that runs it; only coro_loop_stop(),
+ * coro_loop_wake(), and what inbox.h and remote.h offer, may be called from
+ * others.
  */
 #ifndef CORO_SCHED_LOOP_H
 #define CORO_SCHED_LOOP_H
@@ -53,7 +54,9 @@ struct coro_source {
 };
 
 struct coro_loop_options {
-    enum coro_guard guard; /* the best kind of stack guard to use */
+    enum coro_guard guard;  /* the best kind of stack guard to use */
+    unsigned max_threads;   /* for coro_run_in_thread(); 0: 2 for each core */
+    int64_t thread_idle_ms; /* an idle one of those ends; 0: after 10 s */
 };
 
 /**
@@ -62,14 +65,15 @@ struct coro_loop_options {
  * @options   NULL for the defaults.
  *
  * Returns 0, or -ENOMEM, -EMFILE, -ENFILE. Ownership: coro_loop_free().
- * Context: the thread that will run it.
+ * Context: any thread. The loop belongs to it until another one runs the loop.
  */
 int coro_loop_new(const struct coro_loop_options *options,
                   struct coro_loop **ret_loop);
 
 /**
- * Ends @loop: cancels the tasks that are left, lets them finish, and frees
- * everything.
+ * Ends @loop: cancels the tasks that are left, lets them finish, waits for what
+ * its threads are doing, and frees everything. Who holds a reference, see
+ * coro_loop_ref(), keeps a pointer that is good for nothing but being refused.
  *
  * Returns how many tasks were left when it was called. A task that refuses to
  * end when it is cancelled a few times is dropped where it stands; whatever it
@@ -80,7 +84,10 @@ int coro_loop_new(const struct coro_loop_options *options,
  */
 size_t coro_loop_free(struct coro_loop *loop);
 
-/** Runs until coro_loop_stop(). Context: the loop's thread, not in a loop. */
+/**
+ * Runs until coro_loop_stop(), for one turn at least. Context: the loop's
+ * thread, not in a loop.
+ */
 void coro_loop_run_forever(struct coro_loop *loop);
 
 /**
@@ -92,7 +99,10 @@ void coro_loop_run_forever(struct coro_loop *loop);
 int coro_loop_run_until_complete(struct coro_loop *loop, struct coro_task *task,
                                  int *ret_result);
 
-/** Makes the run functions return after the present turn. Any thread. */
+/**
+ * Makes the run functions return after the present turn. Until the next run
+ * begins, the loop refuses what other threads submit. Any thread.
+ */
 void coro_loop_stop(struct coro_loop *loop);
 
 /** Ends the loop's sleep, if it sleeps. One system call. Any thread. */
@@ -104,6 +114,12 @@ struct coro_loop *coro_loop_current(void);
 /** Queues @callback. Context: loop thread; does not suspend. */
 void coro_loop_call_soon(struct coro_loop *loop,
                          struct coro_callback *callback);
+
+/**
+ * Takes @callback, which is queued, back. It takes longer the more there is in
+ * the queue. Context: loop thread; does not suspend.
+ */
+void coro_loop_forget(struct coro_loop *loop, struct coro_callback *callback);
 
 /** Adds a source of work. Ownership: borrowed until it is removed. */
 void coro_loop_add_source(struct coro_loop *loop, struct coro_source *source);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "coro/core/guard.h"
+#include "coro/sched/flow.h"
 #include "coro/sched/schedule.h"
 
 #define HANDLER_STACK_BYTES 65536
@@ -38,26 +39,47 @@ static size_t append_number(char *message, size_t len, uint64_t number)
     return append(message, len, digits + at);
 }
 
-static void tell(const struct coro_task *task)
+/* The flow that runs: at least one of the two is there. */
+static void tell(const struct coro_gen *gen, const struct coro_task *task)
 {
     char message[MESSAGE_BYTES];
-    size_t size = (size_t)(task->stack.top - task->stack.bottom);
-    size_t len = append(message, 0, "stack overflow in task '");
-    len = append(message, len, task->name);
-    len = append(message, len, "' (");
-    len = append_number(message, len, task->id);
-    len = append(message, len, "): its stack has ");
-    len = append_number(message, len, size);
+    const struct coro_stack *stack = gen ? &gen->stack : &task->stack;
+    size_t len = append(message, 0, "stack overflow in ");
+    if (gen) {
+        len = append(message, len, "generator '");
+        len = append(message, len, gen->name);
+        len = append(message, len, task ? "' of " : "'");
+    }
+    if (task) {
+        len = append(message, len, "task '");
+        len = append(message, len, task->name);
+        len = append(message, len, "' (");
+        len = append_number(message, len, task->id);
+        len = append(message, len, ")");
+    }
+    len = append(message, len, ": its stack has ");
+    len = append_number(message, len, (size_t)(stack->top - stack->bottom));
     len = append(message, len, " bytes\n");
     ssize_t written = write(STDERR_FILENO, message, len);
     (void)written;
 }
 
-static bool is_in_guard(const struct coro_task *task, const void *address)
+/* The guard is the page below @stack; who uses canaries has none. */
+static bool is_in_guard(const struct coro_stack *stack, const void *address)
 {
     uintptr_t at = (uintptr_t)address;
-    uintptr_t bottom = (uintptr_t)task->stack.bottom;
+    uintptr_t bottom = (uintptr_t)stack->bottom;
     return at < bottom && at >= bottom - coro_page_bytes();
+}
+
+static void look_at_fault(const void *address)
+{
+    const struct coro_gen *gen = coro_flow_generator();
+    const struct coro_task *task = coro_task_current();
+    if (!gen && !task)
+        return;
+    if (is_in_guard(gen ? &gen->stack : &task->stack, address))
+        tell(gen, task);
 }
 
 /* Puts back what was there before and returns: the access is made again, and
@@ -65,9 +87,8 @@ static bool is_in_guard(const struct coro_task *task, const void *address)
 static void on_fault(int number, siginfo_t *info, void *context)
 {
     (void)context;
-    struct coro_task *task = coro_task_current();
-    if (task && info->si_code > 0 && is_in_guard(task, info->si_addr))
-        tell(task);
+    if (info->si_code > 0)
+        look_at_fault(info->si_addr);
     sigaction(number, number == SIGSEGV ? &before_segv : &before_bus, NULL);
     if (info->si_code <= 0)
         raise(number); /* sent by somebody: it would not come again */

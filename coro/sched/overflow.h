@@ -1,7 +1,7 @@
 /*
- * Stack overflows that are told apart: when a task runs into the guard page of
- * its stack, the process still dies by SIGSEGV, but says first which task it
- * was and how large its stack is.
+ * Stack overflows that are told apart: when a task or a generator runs into the
+ * guard page of its stack, the process still dies by SIGSEGV, but says first
+ * which one it was and how large its stack is.
  *
  * The handler runs on a stack of its own and only if the signal came from the
  * watched thread's own access to a guard page; every other fault is left to

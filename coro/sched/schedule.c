@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "coro/base/ensure.h"
+#include "coro/sched/flow.h"
 
 static _Thread_local struct coro_loop *current_loop;
 
@@ -19,9 +20,25 @@ void coro_schedule_enter(struct coro_loop *loop)
     current_loop = loop;
 }
 
+/* A variable of the thread's own has an address of its own. */
+void coro_schedule_own(struct coro_loop *loop)
+{
+    loop->owner = &current_loop;
+}
+
+bool coro_schedule_is_own(const struct coro_loop *loop)
+{
+    return loop->owner == &current_loop;
+}
+
 struct coro_task *coro_task_current(void)
 {
     return current_loop ? current_loop->current : NULL;
+}
+
+struct coro_flow coro_flow(void)
+{
+    return (struct coro_flow){current_loop, coro_task_current()};
 }
 
 /* --- the run queue ------------------------------------------------------- */
@@ -39,6 +56,12 @@ static inline void push_ready(struct coro_loop *loop,
     loop->nready++;
 }
 
+/* For what may be called from anywhere, and so from the wrong thread. */
+static inline void check_thread(const struct coro_loop *loop)
+{
+    ensure(loop->owner == &current_loop && "a loop belongs to its thread");
+}
+
 static inline struct coro_callback *pop_ready(struct coro_loop *loop)
 {
     struct coro_callback *first = loop->ready_first;
@@ -52,6 +75,7 @@ static inline struct coro_callback *pop_ready(struct coro_loop *loop)
 void coro_loop_call_soon(struct coro_loop *loop, struct coro_callback *callback)
 {
     ensure(loop && callback->run && !callback->is_queued);
+    check_thread(loop);
     push_ready(loop, callback);
 }
 
@@ -99,8 +123,10 @@ static inline void bury(struct coro_loop *loop)
 static _Noreturn __attribute__((noinline, cold)) void overflowed(
     const struct coro_task *task)
 {
-    fprintf(stderr, "stack overflow in task '%s' (%llu)\n", task->name,
-            (unsigned long long)task->id);
+    fprintf(stderr,
+            "stack overflow in task '%s' (%llu): its stack has %zu bytes\n",
+            task->name, (unsigned long long)task->id,
+            (size_t)(task->stack.top - task->stack.bottom));
     abort();
 }
 
@@ -192,6 +218,7 @@ static struct coro_task *running_task(void)
 {
     struct coro_task *self = coro_task_current();
     ensure(self && "a suspending function needs to be called by a task");
+    ensure(!self->is_ending && "what was deferred can't suspend");
     return self;
 }
 
@@ -213,7 +240,8 @@ static void wake_rested(struct coro_timer *timer)
     coro_wake(list_entry(timer, struct coro_task, timer), 0);
 }
 
-int coro_park(struct list *waiters, int64_t deadline_ms)
+int coro_park_for(struct list *waiters, int64_t deadline_ms,
+                  const char *waits_for)
 {
     struct coro_task *self = running_task();
     struct coro_loop *loop = self->loop;
@@ -227,6 +255,7 @@ int coro_park(struct list *waiters, int64_t deadline_ms)
     }
     if (waiters)
         list_append(waiters, &self->waiting);
+    self->waits_for = waits_for;
     self->state = CORO_TASK_WAITING;
     return suspend(loop, self);
 }
@@ -240,6 +269,7 @@ int coro_sleep_until(int64_t deadline_ms)
     if (take_cancellation(self))
         return -ECANCELED;
     self->timer.fire = wake_rested;
+    self->waits_for = "sleep";
     coro_wheel_add(&loop->wheel, &self->timer, deadline_ms);
     self->state = CORO_TASK_WAITING;
     return suspend(loop, self);
@@ -265,6 +295,7 @@ int coro_relax(void)
 void coro_wake(struct coro_task *task, int status)
 {
     ensure(task->state == CORO_TASK_WAITING);
+    check_thread(task->loop);
     list_remove(&task->waiting);
     coro_timer_stop(&task->timer);
     task->wake_status = status;
@@ -289,11 +320,17 @@ static inline void tell_end(struct coro_task *self, int result)
     if (list_is_empty(&ended->waiters) && !ended->callbacks)
         ended->state = CORO_FUTURE_DONE;
     else
-        coro_future_set(ended, result, NULL);
+        coro_future_set(ended, result, ended->value);
     if (self->group) {
         list_remove(&self->in_group);
-        coro_group_left(self->group);
+        coro_group_left(self->group, self);
     }
+}
+
+static __attribute__((noinline)) void run_deferred(struct coro_task *self)
+{
+    self->is_ending = true;
+    coro_defer_run_all(&self->deferred);
 }
 
 /* The last switch of a task. It is made from its first frame, by a jump: calls
@@ -322,6 +359,8 @@ static void task_main(void)
         result = self->function(self->argument);
     if (self->has_canary && !coro_stack_is_sound(&self->stack))
         overflowed(self);
+    if (self->deferred)
+        run_deferred(self);
     self->state = CORO_TASK_DONE;
     self->is_cancelling = false;
     list_remove(&self->all);
@@ -348,9 +387,15 @@ static struct coro_task *place_task(struct coro_loop *loop,
     task->wake_status = 0;
     task->state = CORO_TASK_NEW;
     task->is_cancelling = false;
+    task->is_ending = false;
+    task->waits_for = NULL;
+    task->generator = NULL;
+    task->deferred = NULL;
     list_init(&task->waiting);
     coro_timer_init(&task->timer, wake_late);
     coro_future_init(&task->ended);
+    task->ncancels = 0;
+    task->free_value = NULL;
     task->group = NULL;
     task->id = ++loop->last_id;
     task->since_ms = loop->wheel.now_ms;
@@ -366,6 +411,7 @@ int coro_spawn(struct coro_loop *loop, coro_task_fn *function, void *argument,
     static const struct coro_spawn_options defaults;
     if (!options)
         options = &defaults;
+    check_thread(loop);
     if (loop->is_closing)
         return -ESHUTDOWN;
     struct coro_stack stack;

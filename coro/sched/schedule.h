@@ -17,15 +17,19 @@
 #include "coro/core/context.h"
 #include "coro/core/sanitize.h"
 #include "coro/core/stack.h"
+#include "coro/sched/defer.h"
 #include "coro/sched/future.h"
+#include "coro/sched/generator.h"
 #include "coro/sched/group.h"
+#include "coro/sched/inbox.h"
 #include "coro/sched/loop.h"
 #include "coro/sched/task.h"
 #include "coro/sched/wheel.h"
 
 /*
  * Lies at the top of its own stack. What a switch needs fills the first cache
- * line, and the frames of a task that waits lie just below it.
+ * line, what a wait needs the second, and the frames of a task that waits lie
+ * just below.
  */
 struct coro_task {
     struct coro_context context;
@@ -35,13 +39,18 @@ struct coro_task {
     uint8_t state;      /* enum coro_task_state */
     bool is_cancelling; /* asked to end, not yet seen */
     bool has_canary;    /* its stack has no better guard */
-    bool is_large;      /* which pool its stack belongs to */
+    bool is_ending;     /* its function has returned: it can't suspend */
 
     struct coro_loop *loop;
-    unsigned nrefs;          /* the loop's own until it ended, and handles */
+    const char *waits_for;   /* what it waits for, or waited for last */
     struct list waiting;     /* in what it waits for, if that is a list */
     struct coro_timer timer; /* the deadline of its present wait */
+
     struct coro_future ended;
+    void (*free_value)(void *value); /* what ended.value is freed with */
+    unsigned ncancels;               /* asked for and not taken back */
+    unsigned nrefs; /* the loop's own until it ended, and handles */
+    bool is_large;  /* which pool its stack belongs to */
     coro_task_fn *function;
     void *argument;
     const char *name;
@@ -49,6 +58,8 @@ struct coro_task {
     struct list all;          /* in the loop's list of tasks */
     struct coro_group *group; /* its owner, or NULL */
     struct list in_group;
+    struct coro_gen *generator;        /* the innermost one it stands in */
+    struct coro_defer_block *deferred; /* what is undone when it ends */
     struct coro_stack stack;
     struct coro_sanitize notes;
 };
@@ -68,6 +79,7 @@ struct coro_loop {
     size_t nready;
     size_t pass_left;        /* how many of the present pass are to run */
     struct coro_task *ended; /* left its stack for ever; to be buried */
+    const void *owner;       /* the thread that it belongs to */
     struct coro_errand errand;
     struct coro_sanitize notes;
 
@@ -78,6 +90,7 @@ struct coro_loop {
     uint64_t last_id;
     bool is_closing;
     bool is_running;
+    struct coro_task *dropped; /* whose deferred functions are being called */
 
     struct coro_wheel wheel;
     struct list sources;
@@ -90,6 +103,15 @@ struct coro_loop {
     int64_t now_ns;       /* when the present turn began */
     int64_t io_looked_ns;
     atomic_bool stop;
+
+    /* What other threads have to do with; the memory goes with the last one. */
+    atomic_uint nrefs;
+    atomic_bool is_stopped;
+    struct coro_inbox inbox;
+    struct list remotes;            /* whose tasks run */
+    struct coro_executor *executor; /* NULL until it is needed */
+    unsigned max_threads;
+    int64_t thread_idle_ms;
 };
 
 /** Runs what is ready now, once each. Context: loop thread, not in a task. */
@@ -98,18 +120,30 @@ void coro_schedule_pass(struct coro_loop *loop);
 /** Makes @loop this thread's current one, or none (NULL). */
 void coro_schedule_enter(struct coro_loop *loop);
 
+/** Makes @loop the calling thread's own. */
+void coro_schedule_own(struct coro_loop *loop);
+
+/** True in the thread that @loop belongs to. Context: any thread. */
+bool coro_schedule_is_own(const struct coro_loop *loop);
+
 /**
  * Suspends the running task until it is woken.
  *
  * @waiters      the list to wait in, at its end; NULL: none.
  * @deadline_ms  absolute; CORO_NEVER: none.
+ * @waits_for    what it waits for, in words, for a dump. coro_park() takes the
+ *               expression that names the list.
  *
  * Returns the status that coro_wake() was given, -ETIMEDOUT when the deadline
  * came first, or -ECANCELED. In each case the task is in no list any more.
  *
  * Context: coroutine on the loop thread. Suspends; a cancellation point.
  */
-int coro_park(struct list *waiters, int64_t deadline_ms);
+int coro_park_for(struct list *waiters, int64_t deadline_ms,
+                  const char *waits_for);
+
+#define coro_park(waiters, deadline_ms) \
+    coro_park_for((waiters), (deadline_ms), #waiters)
 
 /** Makes @task, which is parked, ready; its coro_park() returns @status. */
 void coro_wake(struct coro_task *task, int status);
@@ -117,13 +151,39 @@ void coro_wake(struct coro_task *task, int status);
 /** Wakes the first task of @waiters; false when there is none. */
 bool coro_wake_first(struct list *waiters, int status);
 
+/** The loop is being freed: ends its threads, waiting for what they do. */
+void coro_executor_end(struct coro_loop *loop);
+
+/** The loop is being freed: whoever waits for one of its tasks is told. */
+void coro_remote_end_all(struct coro_loop *loop);
+
 /** Makes @task, which was just spawned, a member of @group. */
 void coro_task_join_group(struct coro_task *task, struct coro_group *group);
 
-/** A member of @group has ended and is out of its list. */
-void coro_group_left(struct coro_group *group);
+/** @task, a member of @group, has ended and is out of its list. */
+void coro_group_left(struct coro_group *group, const struct coro_task *task);
 
-/** Frees a task that is referred to by nobody and does not run. */
+/**
+ * Has the running task, which took a cancellation while it could not act on
+ * it, see that one at its next suspension. It counts once all the same.
+ */
+void coro_task_cancel_later(struct coro_task *self);
+
+/**
+ * Waits until @task has ended, whatever comes meanwhile.
+ *
+ * Returns whether the waiting task was cancelled, each time of which @task was
+ * cancelled too. Context: coroutine on the loop thread. Suspends.
+ */
+bool coro_task_wait_out(struct coro_task *task);
+
+/** Frees a task that is referred to by nobody and has ended. */
 void coro_task_destroy(struct coro_task *task);
+
+/**
+ * Gives up a task that has not ended and never runs again: what it deferred is
+ * called. Context: the loop's frame.
+ */
+void coro_task_drop(struct coro_task *task);
 
 #endif

@@ -30,15 +30,16 @@ int coro_submit_push_chain(struct coro_submit *queue,
                            struct coro_submit_node *newest,
                            struct coro_submit_node *oldest)
 {
+    /* Who is refused sees everything that was done before the closing. */
     struct coro_submit_node *head =
-        atomic_load_explicit(&queue->head, memory_order_relaxed);
+        atomic_load_explicit(&queue->head, memory_order_acquire);
     do {
         if (head == CLOSED)
             return -ESHUTDOWN;
         oldest->next = is_node(head) ? head : NULL;
     } while (!atomic_compare_exchange_weak_explicit(&queue->head, &head, newest,
                                                     memory_order_release,
-                                                    memory_order_relaxed));
+                                                    memory_order_acquire));
     if (head == ASLEEP)
         coro_loop_wake(queue->loop);
     return 0;
@@ -89,7 +90,7 @@ void coro_submit_open(struct coro_submit *queue, struct coro_loop *loop,
 struct coro_submit_node *coro_submit_close(struct coro_submit *queue)
 {
     struct coro_submit_node *head =
-        atomic_exchange_explicit(&queue->head, CLOSED, memory_order_acquire);
+        atomic_exchange_explicit(&queue->head, CLOSED, memory_order_acq_rel);
     coro_loop_remove_source(&queue->source);
     return is_node(head) ? reverse(head) : NULL;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "coro/base/ensure.h"
+#include "coro/sched/flow.h"
 #include "coro/sched/future.h"
 #include "coro/sched/schedule.h"
 
@@ -24,8 +25,22 @@ void coro_task_unref(struct coro_task *task)
 void coro_task_destroy(struct coro_task *task)
 {
     struct coro_loop *loop = task->loop;
+    ensure(task->state == CORO_TASK_DONE &&
+           "a task that has not ended can't be freed");
+    if (task->free_value)
+        task->free_value(task->ended.value);
     coro_stack_give(task->is_large ? &loop->large_stacks : &loop->stacks,
                     task->stack);
+}
+
+void coro_task_drop(struct coro_task *task)
+{
+    struct coro_loop *loop = task->loop;
+    coro_gen_drop_all(task);
+    loop->dropped = task;
+    coro_defer_run_all(&task->deferred);
+    loop->dropped = NULL;
+    coro_sanitize_end(&task->notes);
 }
 
 void coro_task_join_group(struct coro_task *task, struct coro_group *group)
@@ -34,22 +49,62 @@ void coro_task_join_group(struct coro_task *task, struct coro_group *group)
     list_append(&group->members, &task->in_group);
 }
 
+/* --- results ------------------------------------------------------------- */
+
+int coro_task_return(void *value, void (*free_value)(void *value))
+{
+    struct coro_task *self = coro_task_current();
+    ensure(self);
+    if (self->free_value)
+        self->free_value(self->ended.value);
+    self->ended.value = value;
+    self->free_value = value ? free_value : NULL;
+    return 0;
+}
+
+bool coro_task_is_done(const struct coro_task *task)
+{
+    return task->state == CORO_TASK_DONE;
+}
+
+bool coro_task_is_cancelled(const struct coro_task *task)
+{
+    return coro_task_result(task) == -ECANCELED;
+}
+
+int coro_task_result(const struct coro_task *task)
+{
+    return coro_task_is_done(task) ? task->ended.status : -EINPROGRESS;
+}
+
+void *coro_task_value(const struct coro_task *task)
+{
+    return coro_task_is_done(task) ? task->ended.value : NULL;
+}
+
+void *coro_task_take_value(struct coro_task *task)
+{
+    void *value = coro_task_value(task);
+    if (value) {
+        task->ended.value = NULL;
+        task->free_value = NULL;
+    }
+    return value;
+}
+
+/* --- cancelling ---------------------------------------------------------- */
+
 bool coro_task_cancel(struct coro_task *task)
 {
-    switch ((enum coro_task_state)task->state) {
-    case CORO_TASK_DONE:
+    ensure(coro_schedule_is_own(task->loop) && "a loop belongs to its thread");
+    if (task->state == CORO_TASK_DONE)
         return false;
-    case CORO_TASK_WAITING:
+    task->ncancels++;
+    if (task->state == CORO_TASK_WAITING)
         coro_wake(task, -ECANCELED);
-        return true;
-    case CORO_TASK_NEW:
-    case CORO_TASK_READY:
-    case CORO_TASK_RUNNING:
-        break;
-    }
-    /* One that was woken by a cancellation just now has been told already. */
-    if (task->state != CORO_TASK_READY || task->wake_status != -ECANCELED)
+    else if (task->state != CORO_TASK_READY || task->wake_status != -ECANCELED)
         task->is_cancelling = true;
+    /* Else it was woken by a cancellation just now and has been told. */
     return true;
 }
 
@@ -57,6 +112,8 @@ bool coro_task_uncancel(struct coro_task *task)
 {
     bool was_cancelling = task->is_cancelling;
     task->is_cancelling = false;
+    if (task->ncancels > 0)
+        task->ncancels--;
     return was_cancelling;
 }
 
@@ -65,13 +122,39 @@ bool coro_task_is_cancelling(const struct coro_task *task)
     return task->is_cancelling;
 }
 
+unsigned coro_task_ncancels(const struct coro_task *task)
+{
+    return task->ncancels;
+}
+
+void coro_task_cancel_later(struct coro_task *self)
+{
+    self->is_cancelling = true;
+}
+
+/* --- waiting ------------------------------------------------------------- */
+
 int coro_task_wait(struct coro_task *task, int64_t deadline_ms, int *ret_result)
 {
+    if (task == coro_task_current())
+        return -EDEADLK;
     int status = coro_future_wait(&task->ended, deadline_ms);
     if (status == 0 && ret_result)
         *ret_result = coro_future_status(&task->ended);
     return status;
 }
+
+bool coro_task_wait_out(struct coro_task *task)
+{
+    bool was_cancelled = false;
+    while (coro_future_wait(&task->ended, CORO_NEVER) == -ECANCELED) {
+        was_cancelled = true;
+        coro_task_cancel(task);
+    }
+    return was_cancelled;
+}
+
+/* --- what it is ---------------------------------------------------------- */
 
 struct coro_future *coro_task_future(struct coro_task *task)
 {
@@ -81,6 +164,24 @@ struct coro_future *coro_task_future(struct coro_task *task)
 enum coro_task_state coro_task_state(const struct coro_task *task)
 {
     return (enum coro_task_state)task->state;
+}
+
+size_t coro_task_all(struct coro_loop *loop, struct coro_task **ret_tasks,
+                     size_t max)
+{
+    size_t ntasks = 0;
+    list_foreach (link, &loop->tasks) {
+        if (ntasks == max)
+            break;
+        ret_tasks[ntasks++] =
+            coro_task_ref(list_entry(link, struct coro_task, all));
+    }
+    return loop->ntasks;
+}
+
+void coro_task_set_name(struct coro_task *task, const char *name)
+{
+    task->name = name;
 }
 
 const char *coro_task_name(const struct coro_task *task)

@@ -16,6 +16,20 @@
  * that is not waiting sees it at its next suspension, so that nothing that it
  * has been given is lost. A task cancelled before its first step never runs.
  *
+ * A task's result is a number, as a function's is, and may come with a value:
+ *
+ *     static int fetch(void *url)
+ *     {
+ *         char *page = …;
+ *         return page ? coro_task_return(page, free) : -EIO;
+ *     }
+ *
+ *     struct coro_task *task;
+ *     coro_spawn(loop, fetch, url, NULL, &task);
+ *     if (coro_await(task, CORO_NEVER) == 0)         (see await.h)
+ *         puts(coro_task_value(task));
+ *     coro_task_unref(task);
+ *
  * Everything here belongs to the loop's thread.
  */
 #ifndef CORO_SCHED_TASK_H
@@ -75,6 +89,53 @@ void coro_task_unref(struct coro_task *task);
 struct coro_task *coro_task_current(void);
 
 /**
+ * Puts references to the tasks of @loop that have not ended, oldest first, into
+ * @ret_tasks, at most @max of them.
+ *
+ * Returns how many there are, which may be more than @max. Ownership: each
+ * reference is given back with coro_task_unref(). Context: loop thread.
+ */
+size_t coro_task_all(struct coro_loop *loop, struct coro_task **ret_tasks,
+                     size_t max);
+
+/* --- results ------------------------------------------------------------- */
+
+/**
+ * Gives the running task's end a value, beside the number that its function
+ * returns. It reads best as the last thing that function does:
+ *
+ *     return coro_task_return(page, free);
+ *
+ * @value       whatever the two sides agree about; NULL takes it back.
+ * @free_value  called with @value when nobody has taken it until the last
+ *              reference to the task is gone; it must not suspend. NULL: the
+ *              value is not freed.
+ *
+ * Returns 0, always. Context: coroutine on the loop thread; does not suspend.
+ */
+int coro_task_return(void *value, void (*free_value)(void *value));
+
+/** True once @task has ended. */
+bool coro_task_is_done(const struct coro_task *task);
+
+/** True once @task has ended with -ECANCELED, whoever made it do so. */
+bool coro_task_is_cancelled(const struct coro_task *task);
+
+/**
+ * What the function of @task returned: -ECANCELED if it never ran, -EINPROGRESS
+ * while @task has not ended.
+ */
+int coro_task_result(const struct coro_task *task);
+
+/** The value of a task that has ended, or NULL. Borrowed from @task. */
+void *coro_task_value(const struct coro_task *task);
+
+/** As coro_task_value(). Ownership: the value becomes the caller's. */
+void *coro_task_take_value(struct coro_task *task);
+
+/* --- cancelling ---------------------------------------------------------- */
+
+/**
  * Asks @task to end.
  *
  * Returns false when it has ended already. Asking twice before the task has
@@ -82,20 +143,37 @@ struct coro_task *coro_task_current(void);
  */
 bool coro_task_cancel(struct coro_task *task);
 
-/** Forgets a cancellation that the task has not seen; true if there was one. */
+/**
+ * Takes back one cancellation: forgets it, if the task has not seen it, and
+ * counts it no longer. Returns whether there was one that it had not seen.
+ */
 bool coro_task_uncancel(struct coro_task *task);
 
 /** True when a cancellation is waiting to be seen. */
 bool coro_task_is_cancelling(const struct coro_task *task);
 
 /**
- * Waits until @task has ended; it is not cancelled when the waiting is.
+ * How often @task was asked to end, seen or not, less what was taken back. This
+ * is how a scope that cancels its own task knows whether others did so too.
+ */
+unsigned coro_task_ncancels(const struct coro_task *task);
+
+/* --- waiting ------------------------------------------------------------- */
+
+/**
+ * Waits until @task has ended; it is not cancelled when the waiting is. To have
+ * the result as the caller's own, see await.h.
  *
  * @ret_result  NULL, or where to put what its function returned (-ECANCELED if
  *              it never ran).
  *
- * Returns 0, -ETIMEDOUT or -ECANCELED. Context: coroutine on the loop thread.
- * Suspends unless it has ended; a cancellation point.
+ * Returns 0, or
+ *   -ETIMEDOUT   the deadline passed first;
+ *   -ECANCELED   the waiting task was cancelled;
+ *   -EDEADLK     @task is the one that asks.
+ *
+ * Context: coroutine on the loop thread. Suspends unless it has ended; a
+ * cancellation point.
  */
 int coro_task_wait(struct coro_task *task, int64_t deadline_ms,
                    int *ret_result);
@@ -104,6 +182,9 @@ int coro_task_wait(struct coro_task *task, int64_t deadline_ms,
 struct coro_future *coro_task_future(struct coro_task *task);
 
 enum coro_task_state coro_task_state(const struct coro_task *task);
+
+/** Gives @task another name, which is borrowed and must outlive it. */
+void coro_task_set_name(struct coro_task *task, const char *name);
 
 /** The name it was given. Borrowed. */
 const char *coro_task_name(const struct coro_task *task);

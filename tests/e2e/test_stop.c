@@ -228,7 +228,9 @@ static void usr2_tells_every_job_that_runs(void **state)
     assert_true(scene_sees(scene, "queue=queue job=2 age="));
     assert_true(scene_sees(scene, "7 coroutines: 2 run a job, 5 wait"));
     assert_true(scene_sees(scene, "2 jobs with the worker"));
-    assert_true(scene_sees(scene, "task 'fetch' waits"));
+    assert_true(scene_sees(scene, "task 'fetch' waits for "));
+    assert_true(scene_sees_lines(scene, " waits_for=sleep waited=", 2));
+    assert_true(scene_sees_lines(scene, "registry_run < work < task_main", 2));
 }
 
 static void hup_does_not_end_it(void **state)

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.." || exit 1
 build=${1:-build}
 
 status=0
-for check in format sizes includes headers globals words shell; do
+for check in format sizes includes headers globals words shell conformance; do
     if tests/lint/$check.sh "$build"; then
         echo "  lint   $check"
     else

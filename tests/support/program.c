@@ -44,7 +44,8 @@ static void fill_words(const struct program_options *options, char *path,
             if (word[0])
                 words[n++] = word;
     }
-    snprintf(path, PATH_SIZE, "%s/corq", build_dir());
+    snprintf(path, PATH_SIZE, "%s/%s", build_dir(),
+             options->name ? options->name : "corq");
     words[n++] = path;
     for (size_t i = 0; options->arguments[i] && n < MAX_WORDS; i++)
         words[n++] = options->arguments[i];
@@ -99,6 +100,7 @@ static _Noreturn void become_program(const struct program *program,
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGINT, SIG_DFL); /* a shell may have us ignore it */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);

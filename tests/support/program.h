@@ -1,5 +1,5 @@
 /*
- * The built program, $BUILD/corq, run by a test.
+ * The built program, $BUILD/corq or another one there, run by a test.
  *
  *     static struct program corq;
  *
@@ -41,7 +41,8 @@ struct program {
 };
 
 struct program_options {
-    const char *const *arguments;   /* after the name; ends with NULL */
+    const char *name;             /* of the program, below $BUILD; NULL: corq */
+    const char *const *arguments; /* after the name; ends with NULL */
     const char *const *environment; /* NAME=value, more than ours; or NULL */
     const void *input;              /* standard input; NULL: /dev/null */
     size_t input_len;

@@ -316,6 +316,39 @@ static void touched_bytes_reach_from_the_top_to_the_deepest_page(void **state)
     coro_stack_pool_release(&pool);
 }
 
+static void the_high_water_mark_is_the_lowest_byte_written(void **state)
+{
+    (void)state;
+    struct coro_stack_pool pool;
+    struct coro_stack stack;
+    coro_stack_pool_init(&pool, CORO_STACK_BYTES, CORO_GUARD_KERNEL);
+    take(&pool, &stack);
+    assert_int_equal(coro_stack_high_water(&stack), 0);
+    static const size_t depths[] = {8, 200, 5000, 9000, 60000};
+    /* valgrind is shown whole pages only. */
+    size_t exact = test_is_under_valgrind() ? coro_page_bytes() : 8;
+    for (size_t i = 0; i < sizeof depths / sizeof *depths; i++) {
+        stack.top[-(ptrdiff_t)depths[i]] = 1;
+        size_t found = coro_stack_high_water(&stack);
+        assert_in_range(found, depths[i], depths[i] + exact - 1);
+    }
+    coro_stack_pool_release(&pool);
+}
+
+static void looking_for_the_mark_touches_no_page(void **state)
+{
+    (void)state;
+    struct coro_stack_pool pool;
+    struct coro_stack stack;
+    coro_stack_pool_init(&pool, CORO_STACK_BYTES, CORO_GUARD_KERNEL);
+    take(&pool, &stack);
+    stack.top[-1] = 1;
+    size_t before = coro_stack_touched_bytes(&stack);
+    coro_stack_high_water(&stack);
+    assert_int_equal(coro_stack_touched_bytes(&stack), before);
+    coro_stack_pool_release(&pool);
+}
+
 static void a_hundred_thousand_stacks_are_all_guarded(void **state)
 {
     (void)state;
@@ -360,6 +393,8 @@ int main(void)
         cmocka_unit_test(beyond_the_budget_of_mprotect_there_are_canaries),
         cmocka_unit_test(a_released_pool_gives_its_part_of_the_budget_back),
         cmocka_unit_test(touched_bytes_reach_from_the_top_to_the_deepest_page),
+        cmocka_unit_test(the_high_water_mark_is_the_lowest_byte_written),
+        cmocka_unit_test(looking_for_the_mark_touches_no_page),
         cmocka_unit_test(a_hundred_thousand_stacks_are_all_guarded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,13 +7,13 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "coro/sched/loop.h"
 #include "coro/sched/schedule.h"
+#include "tests/support/fate.h"
 #include "tests/support/scale.h"
 
 static int rest(void *argument)
@@ -26,48 +26,6 @@ static int relax_and_return(void *argument)
 {
     coro_relax();
     return *(int *)argument;
-}
-
-/* --- children ------------------------------------------------------------ */
-
-/* How a child ended, and the beginning of what it said. */
-struct fate {
-    int signal;
-    int status;
-    char said[512];
-};
-
-static void live_child(void (*function)(void), int out)
-{
-    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-    signal(SIGSEGV, SIG_DFL);
-    signal(SIGABRT, SIG_DFL);
-    dup2(out, STDERR_FILENO);
-    function();
-    _exit(0);
-}
-
-static struct fate fate_of(void (*function)(void))
-{
-    struct fate fate = {0};
-    int ends[2];
-    assert_int_equal(pipe(ends), 0);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0)
-        live_child(function, ends[1]);
-    close(ends[1]);
-    size_t nread = 0;
-    ssize_t n;
-    while ((n = read(ends[0], fate.said + nread,
-                     sizeof fate.said - 1 - nread)) > 0)
-        nread += (size_t)n;
-    close(ends[0]);
-    int status;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    fate.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    fate.status = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
-    return fate;
 }
 
 /* --- wrong calls --------------------------------------------------------- */
@@ -98,8 +56,8 @@ static void run_loop_within_another(void)
 static void a_loop_within_a_loop_is_refused(void **state)
 {
     (void)state;
-    assert_int_equal(fate_of(run_loop_within_itself).signal, SIGABRT);
-    assert_int_equal(fate_of(run_loop_within_another).signal, SIGABRT);
+    fate_assert_aborts(run_loop_within_itself, "from inside");
+    fate_assert_aborts(run_loop_within_another, "current_loop");
 }
 
 static void do_nothing(struct coro_callback *callback)
@@ -119,9 +77,7 @@ static void queue_callback_twice(void)
 static void a_callback_that_is_queued_already_is_refused(void **state)
 {
     (void)state;
-    struct fate fate = fate_of(queue_callback_twice);
-    assert_int_equal(fate.signal, SIGABRT);
-    assert_non_null(strstr(fate.said, "is_queued"));
+    fate_assert_aborts(queue_callback_twice, "is_queued");
 }
 
 /* --- overflows ----------------------------------------------------------- */
