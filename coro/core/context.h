@@ -45,7 +45,8 @@
  *   void coro_context_init(struct coro_context *context, void *bottom,
  *                          void *top, void (*entry)(void));
  *       makes @context begin @entry on the stack [@bottom, @top) at the first
- *       switch to it. @entry must never return; a backtrace ends there.
+ *       switch to it. @entry must never return; a backtrace ends there, see
+ *       coro_context_is_first().
  *
  *   void coro_context_switch(struct coro_context *from,
  *                            struct coro_context *to);
@@ -54,6 +55,19 @@
  *
  * Context: any thread, but a context belongs to the thread that began it.
  */
+
+/**
+ * Says that nobody called the function that this stands in, so that debuggers
+ * end a backtrace there. First in an entry function. Costs no instruction.
+ */
+static inline __attribute__((always_inline)) void coro_context_is_first(void)
+{
+#if defined(__GCC_HAVE_DWARF2_CFI_ASM) && defined(__x86_64__)
+    __asm__ volatile(".cfi_undefined rip");
+#elif defined(__GCC_HAVE_DWARF2_CFI_ASM) && defined(__aarch64__)
+    __asm__ volatile(".cfi_undefined x30");
+#endif
+}
 
 /** The way contexts are switched in this build: "x86-64 assembly", …  */
 const char *coro_context_name(void);

@@ -136,6 +136,7 @@ int coro_yield(void *value, void **ret_sent)
 /* The first frame of each generator's stack. */
 static void gen_main(void)
 {
+    coro_context_is_first();
     struct coro_gen *self = coro_flow_generator();
     coro_sanitize_arrive(&self->notes, &self->resumer_notes);
     void *value = NULL;

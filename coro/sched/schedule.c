@@ -350,6 +350,7 @@ static inline void leave_for_ever(struct coro_loop *loop,
 /* The first frame of each task's stack. */
 static void task_main(void)
 {
+    coro_context_is_first();
     struct coro_loop *loop = current_loop;
     struct coro_task *self = loop->current;
     coro_sanitize_arrive(&self->notes, &loop->notes);

@@ -18,12 +18,12 @@
 #include "coro/sched/dump.h"
 #include "coro/sched/future.h"
 #include "coro/sched/generator.h"
-#include "coro/sched/queue.h"
+#include "coro/sched/schedule.h"
 #include "tests/support/record.h"
 
 static struct {
     struct coro_loop *loop;
-    struct coro_queue queue;
+    struct list shelf; /* of tasks that wait for an item */
     struct coro_future future;
     char text[65536];
     size_t len;
@@ -47,15 +47,14 @@ static int begin(void **state)
     scene.len = 0;
     scene.text[0] = '\0';
     coro_future_init(&scene.future);
-    return coro_queue_init(&scene.queue, 1) < 0 ||
-           coro_loop_new(NULL, &scene.loop) < 0;
+    list_init(&scene.shelf);
+    return coro_loop_new(NULL, &scene.loop) < 0;
 }
 
 static int end(void **state)
 {
     (void)state;
     coro_loop_free(scene.loop);
-    coro_queue_release(&scene.queue);
     return 0;
 }
 
@@ -64,8 +63,7 @@ static int end(void **state)
 
 static __attribute__((noinline)) int take_item(void)
 {
-    void *item;
-    int status = coro_queue_get(&scene.queue, CORO_NEVER, &item);
+    int status = coro_park(&scene.shelf, CORO_NEVER);
     KEEP;
     return status;
 }
@@ -144,7 +142,7 @@ static void a_task_that_waits_in_a_list_tells_its_name(void **state)
     (void)state;
     struct coro_inspection inspection = inspect(consume);
     assert_int_equal(inspection.state, CORO_TASK_WAITING);
-    assert_string_equal(inspection.waits_for, "queue->getters");
+    assert_string_equal(inspection.waits_for, "scene.shelf");
     assert_true(inspection.deadline_ms == CORO_NEVER);
     assert_string_equal(inspection.name, "inspected");
     assert_true(inspection.id > 0);
@@ -191,7 +189,7 @@ static void its_calls_go_from_where_it_waits_to_its_entry(void **state)
     (void)state;
     struct coro_inspection inspection = inspect(consume);
     const char *calls = calls_of(&inspection);
-    assert_non_null(strstr(calls, "coro_queue_get < take_item < consume < "
+    assert_non_null(strstr(calls, "take_item < consume < "
                                   "task_main"));
     assert_null(strstr(calls, "suspend"));
 }
@@ -201,7 +199,7 @@ static void calls_that_do_not_fit_are_left_out(void **state)
     (void)state;
     struct coro_inspection inspection = inspect(consume);
     struct coro_symbols symbols;
-    char text[48];
+    char text[24];
     coro_symbols_open(&symbols);
     coro_inspection_calls(&inspection, &symbols, text, sizeof text);
     coro_symbols_close(&symbols);
@@ -317,7 +315,7 @@ static void a_dump_tells_of_each_task(void **state)
     assert_as_expected();
     assert_int_equal(strncmp(scene.text, "3 tasks\n", 8), 0);
     assert_non_null(strstr(scene.text, "task 1 'consumer' has waited for "
-                                       "queue->getters for 0."));
+                                       "scene.shelf for 0."));
     assert_non_null(strstr(scene.text, "    take_item+0x"));
     const char *dozer = strstr(scene.text, "task 2 'dozer' has waited for "
                                            "sleep for 0.");
