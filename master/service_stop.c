@@ -18,6 +18,10 @@
 #define SETTLE_MS 300 /* telling Redis */
 #define LEAVE_MS  300 /* each step of taking our name out of Redis */
 
+/* The same for jobs, while there is time. A server that is only slow, writing a
+ * large file of its own, say, is worth waiting for. */
+#define LEAVE_JOBS_MS 2000
+
 /* How long the worker thread has to free its coroutines: while there is time,
  * beyond the time-out, and when it is known to be stuck. */
 #define STOP_MS       5000
@@ -176,21 +180,22 @@ static void settle_the_rest(struct service *service)
 }
 
 /* For each step of leaving: within the second, or shortly when that is over. */
-static int64_t leave_deadline(const struct service *service)
+static int64_t leave_deadline(const struct service *service, int64_t most_ms)
 {
     int64_t least_ms = coro_after(LEAVE_LATE_MS);
-    int64_t deadline_ms = within(service, coro_after(LEAVE_MS));
+    int64_t deadline_ms = within(service, coro_after(most_ms));
     return deadline_ms > least_ms ? deadline_ms : least_ms;
 }
 
 /* Jobs that Redis has under our name go back, and the name is given up. */
 static void leave_jobs(struct service *service)
 {
-    lines_rest(&service->lines, leave_deadline(service));
+    int64_t deadline_ms = leave_deadline(service, LEAVE_JOBS_MS);
+    lines_rest(&service->lines, deadline_ms);
     bool is_clean =
         !lines_are_busy(&service->lines) && !owner_has_ghosts(&service->owner);
     owner_stop(&service->owner);
-    int nback = owner_leave(&service->owner, is_clean, leave_deadline(service));
+    int nback = owner_leave(&service->owner, is_clean, deadline_ms);
     if (nback > 0)
         log_line(LOG_LEVEL_INFO, "redis", NULL, 0,
                  "%d jobs that were taken at the last moment went back", nback);
@@ -208,9 +213,9 @@ static void leave(struct service *service)
     if (service->has_owner)
         leave_jobs(service);
     if (service->has_schedule)
-        schedule_stop(&service->schedule, leave_deadline(service));
+        schedule_stop(&service->schedule, leave_deadline(service, LEAVE_MS));
     if (service->has_heartbeat)
-        heartbeat_stop(&service->heartbeat, leave_deadline(service));
+        heartbeat_stop(&service->heartbeat, leave_deadline(service, LEAVE_MS));
 }
 
 static void tell_totals(const struct service *service)
