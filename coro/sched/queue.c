@@ -169,7 +169,7 @@ int coro_queue_put(struct coro_queue *queue, void *item, int64_t deadline_ms)
     ensure(item);
     struct list *place = &queue->putters;
     while (coro_queue_try_put(queue, item) < 0) {
-        int status = coro_park(place, deadline_ms);
+        int status = coro_park_for(place, deadline_ms, "queue->putters");
         if (status < 0)
             return status;
         queue->putter_is_woken = false;
@@ -185,7 +185,7 @@ int coro_queue_get(struct coro_queue *queue, int64_t deadline_ms,
     void *item;
     struct list *place = &queue->getters;
     while (!(item = coro_queue_try_get(queue))) {
-        int status = coro_park(place, deadline_ms);
+        int status = coro_park_for(place, deadline_ms, "queue->getters");
         if (status < 0)
             return status;
         queue->getter_is_woken = false;
