@@ -280,18 +280,22 @@ fuzz-run: $(call fuzz_program,$(FUZZERS))
 	        || exit 1; done
 
 # --- coverage ---------------------------------------------------------------
-# Which lines of coro/ the tests run. Counters are atomic, for the threads; what
+# Which lines of coro/ its tests run. Counters are atomic, for the threads; what
 # is killed or aborts on purpose does not count.
+COVERAGE_TESTS := $(filter tests/unit/coro/% tests/integration/% \
+    tests/e2e/test_examples%,$(TESTS))
+
 coverage:
 	@deploy/install-deps.sh test coverage
 	@LDFLAGS=--coverage $(MAKE) BUILD=$(BUILD)/coverage \
 	    OPTIMISE="-Og -g --coverage -fprofile-update=atomic" coverage-run
 
-coverage-run: tests
+coverage-run: $(PROGRAM) examples $(call test_program,$(COVERAGE_TESTS))
 	@find $(BUILD) -name '*.gcda' -exec rm -f {} +
-	@$(run_tests) $(call test_program,$(TESTS))
-	@gcovr --root . --filter 'coro/' --object-directory $(BUILD) $(BUILD) \
-	    --sort-percentage --print-summary
+	@status=0; \
+	$(run_tests) $(call test_program,$(COVERAGE_TESTS)) || status=$$?; \
+	gcovr --root . --filter 'coro/' --object-directory $(BUILD) $(BUILD) \
+	    --sort-percentage --print-summary && exit $$status
 
 check-long: check-asan check-ubsan check-tsan check-valgrind check-fallback \
     check-clang
@@ -357,7 +361,7 @@ help:
 	@echo 'make check-asan check-ubsan check-tsan check-valgrind check-fallback check-clang'
 	@echo 'make check-aarch64   cross-compile, run the unit tests under emulation'
 	@echo 'make fuzz       the job codec against Jansson for $$(FUZZ_SECONDS), by default 60'
-	@echo 'make coverage   which lines of coro/ the tests run'
+	@echo 'make coverage   which lines of coro/ its tests run'
 	@echo 'make check-long all of those checks, at full size'
 
 .PHONY: all examples tests test test-unit test-integration test-e2e check-asan \

@@ -91,6 +91,11 @@ static void on_task_ended(struct coro_callback *callback)
 static void start_task(struct coro_post *post, int status)
 {
     struct coro_remote *remote = list_entry(post, struct coro_remote, start);
+    /* The order to cancel may be one portion behind. */
+    if (status == 0 && atomic_load(&remote->is_cancelling)) {
+        finish(remote, 0, -ECANCELED);
+        return;
+    }
     if (status == 0)
         status = coro_spawn(remote->loop, remote->function, remote->argument,
                             &(struct coro_spawn_options){.name = "submitted"},
