@@ -143,6 +143,8 @@ static int pop(struct line *line)
         ;
     if (status == -ETIMEDOUT)
         coro_redis_drop(line->redis, "a blocking pop was never answered");
+    if (status == -ENOTCONN)
+        return 0; /* it was not sent */
     if (status < 0) {
         /* It may have moved a job all the same, or will. */
         line->queue->ninbox++;
@@ -162,7 +164,7 @@ static int line_main(void *argument)
         int status = line->is_wanted
                          ? coro_redis_wait_up(line->redis, CORO_NEVER)
                          : coro_park(&line->waiters, CORO_NEVER);
-        if (status == 0 && line->is_wanted)
+        if (status == 0 && line->is_wanted && coro_redis_is_up(line->redis))
             status = pop(line);
         if (status == -ECANCELED)
             return status;

@@ -41,7 +41,7 @@ static void as_many_as_there_is_room_for_run_at_once(void **state)
     end(&scene->corq);
     ledger_enter(&ledger, &scene->corq);
     assert_true(ledger_balances(&ledger, 0));
-    assert_true(nothing_but_owners_is_left(&scene->redis));
+    assert_true(nothing_is_left(&scene->redis));
     ledger_close(&ledger);
 }
 
@@ -148,7 +148,7 @@ static void jobs_of_any_bytes_run(void **state)
     assert_true(sees_drained(&scene->redis, QUEUES("queue")));
     end(&scene->corq);
     assert_int_equal(scene_count_dead(scene), 0);
-    assert_true(nothing_but_owners_is_left(&scene->redis));
+    assert_true(nothing_is_left(&scene->redis));
 }
 
 struct there {
