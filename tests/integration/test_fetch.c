@@ -244,16 +244,25 @@ static void the_first_burst_is_small(void **state)
 
 /* --- waiting -------------------------------------------------------------- */
 
+static bool is_blocked(void *argument)
+{
+    struct stage *stage = argument;
+    char *info = redis_text(&stage->server, "INFO clients");
+    bool is_one = strstr(info, "blocked_clients:1\r");
+    free(info);
+    return is_one;
+}
+
 static int quiet(void *argument)
 {
     struct stage *stage = argument;
     struct fetching *self = stage->own;
     start(stage);
-    expect_that(stage_wait_until(is_popping, self));
-    coro_sleep(20);
+    expect_that(stage_wait_until(is_blocked, stage));
     int64_t start_ms = coro_now_ms();
     expect_that(fetch_quiet(&self->fetch, coro_after(PATIENCE_MS)) == 0);
-    expect_that(coro_now_ms() - start_ms < 2000);
+    /* It did not end by itself. */
+    expect_that(coro_now_ms() - start_ms < FETCH_WAIT_S * 1000 - 1000);
     expect_that(!self->fetch.is_waiting);
     redis_do(&stage->server, "LPUSH q 1");
     coro_sleep(20);
@@ -364,12 +373,18 @@ static void a_key_of_the_wrong_type_hurts_only_its_queue(void **state)
     assert_null(strstr(text, "good: "));
 }
 
+static bool is_left_alone(void *argument)
+{
+    struct fetching *self = argument;
+    return trouble_is_on(&self->fetch.queues[0].trouble);
+}
+
 static int only_wrong(void *argument)
 {
     struct stage *stage = argument;
     struct fetching *self = stage->own;
     start(stage);
-    coro_sleep(50);
+    expect_that(stage_wait_until(is_left_alone, self));
     redis_do(&stage->server, "DEL bad");
     redis_do(&stage->server, "LPUSH bad 1");
     expect_that(wait_for(self, done, 1));
