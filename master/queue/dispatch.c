@@ -177,7 +177,7 @@ void dispatch_return(struct dispatch *dispatch, struct job *job)
 void dispatch_refuse(struct dispatch *dispatch, struct job *job)
 {
     dispatch->nheld++;
-    settle_dead(dispatch->settle, job);
+    settle_failed(dispatch->settle, job);
 }
 
 void dispatch_send(struct dispatch *dispatch, struct dispatch_burst *burst)

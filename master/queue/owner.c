@@ -32,6 +32,17 @@ bool owner_is_attempt(const char *text)
     return ndigits == OWNER_ATTEMPT_BYTES - 1 && text[ndigits] == '\0';
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* They are of one width, so as text they are in the order of numbers. */
+void owner_sort_attempts(const char **attempts, size_t nattempts)
+{
+    qsort(attempts, nattempts, sizeof *attempts, by_text);
+}
+
 /* --- keys ----------------------------------------------------------------- */
 
 int owner_key_make(struct owner_key *ret, const char *prefix,

@@ -153,6 +153,9 @@ int owner_key_make(struct owner_key *ret, const char *prefix,
 /** True when @text is such a number. */
 bool owner_is_attempt(const char *text);
 
+/** Sorts such numbers, the oldest first. */
+void owner_sort_attempts(const char **attempts, size_t nattempts);
+
 /** Writes an attempt's number as it stands in the hash. */
 void owner_format_attempt(char text[OWNER_ATTEMPT_BYTES], uint64_t attempt);
 

@@ -75,11 +75,6 @@ static bool is_known(const struct known *known, const char *name)
 
 /* --- what is not ---------------------------------------------------------- */
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static int find_unknown(struct work *work, const struct coro_redis_reply *names)
 {
     size_t n = coro_redis_reply_nitems(names);
@@ -92,7 +87,7 @@ static int find_unknown(struct work *work, const struct coro_redis_reply *names)
         if (owner_is_attempt(name) && !is_known(work->known, name))
             work->unknown[work->nunknown++] = name;
     }
-    qsort(work->unknown, work->nunknown, sizeof *work->unknown, by_text);
+    owner_sort_attempts(work->unknown, work->nunknown);
     return 0;
 }
 

@@ -97,12 +97,6 @@ int64_t requeue_attempts(struct requeue *requeue, const char *const *attempts,
     return nmoved;
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Attempts are of one width, so as text they are in the order of numbers. */
 static int64_t move_all(struct requeue *requeue,
                         const struct coro_redis_reply *names,
                         int64_t deadline_ms)
@@ -120,7 +114,7 @@ static int64_t move_all(struct requeue *requeue,
         if (owner_is_attempt(name))
             attempts[nattempts++] = name;
     }
-    qsort(attempts, nattempts, sizeof *attempts, by_text);
+    owner_sort_attempts(attempts, nattempts);
     int64_t nmoved =
         requeue_attempts(requeue, attempts, nattempts, deadline_ms);
     free(attempts);

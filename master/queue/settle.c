@@ -204,7 +204,7 @@ static void add(struct settle_lane *lane, struct list *list, struct job *job)
     coro_wake_first(&lane->work_waiters, 0);
 }
 
-void settle_dead(struct settle *settle, struct job *job)
+void settle_failed(struct settle *settle, struct job *job)
 {
     add(&settle->moves, &settle->moves.failed, job);
 }
@@ -271,11 +271,11 @@ void settle_outcome(struct settle *settle, struct job *job)
         if (settle->mode->keeps_jobs)
             settle_give_back(settle, job);
         else
-            settle_dead(settle, job);
+            settle_failed(settle, job);
         return;
     case JOB_OUTCOME_RETRY:
     case JOB_OUTCOME_FAILED:
-        settle_dead(settle, job);
+        settle_failed(settle, job);
         return;
     case JOB_OUTCOME_NONE:
         settle_give_back(settle, job);

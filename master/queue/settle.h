@@ -117,8 +117,9 @@ void settle_release(struct settle *settle);
 /** Settles @job as its outcome says. Takes @job. */
 void settle_outcome(struct settle *settle, struct job *job);
 
-/** Settles @job as failed for good, with the error that it carries. */
-void settle_dead(struct settle *settle, struct job *job);
+/** Settles @job as failed, for good or to be retried as its outcome says, with
+ * the error that it carries. Takes @job. */
+void settle_failed(struct settle *settle, struct job *job);
 
 /** Puts @job back where it came from, untouched. Takes @job. */
 void settle_give_back(struct settle *settle, struct job *job);

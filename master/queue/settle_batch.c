@@ -1,27 +1,19 @@
 #include "master/queue/settle_batch.h"
 
-#include <stdio.h>
-
 #include "coro/base/random.h"
 #include "worker/log.h"
 #include "worker/record.h"
 
 #define JID_BYTES 12
 
-void settle_format_score(char score[SETTLE_SCORE_BYTES], int64_t us)
-{
-    snprintf(score, SETTLE_SCORE_BYTES, "%lld.%06d", (long long)(us / 1000000),
-             (int)(us % 1000000));
-}
-
 void settle_add_dead_limits(struct settle_batch *batch, int64_t now_us,
                             int64_t grace_s)
 {
     static const char most[] = "10000";
     _Static_assert(SETTLE_DEAD_MOST == 10000, "said twice");
-    settle_format_score(batch->oldest,
-                        now_us - (int64_t)SETTLE_DEAD_DAYS * 86400 * 1000000);
-    settle_format_score(batch->newest, now_us - grace_s * 1000000);
+    score_format(batch->oldest,
+                 now_us - (int64_t)SETTLE_DEAD_DAYS * 86400 * 1000000);
+    score_format(batch->newest, now_us - grace_s * 1000000);
     settle_add_string(batch, batch->oldest);
     settle_add_string(batch, most);
     settle_add_string(batch, grace_s < 0 ? "+inf" : batch->newest);

@@ -12,6 +12,7 @@
 #include "coro/base/buf.h"
 #include "master/queue/answer.h"
 #include "master/queue/owner.h"
+#include "master/queue/score.h"
 #include "master/queue/script.h"
 #include "master/queue/settle.h"
 
@@ -22,8 +23,6 @@
 /* Words before the jobs', and of each job. */
 #define SETTLE_HEAD_WORDS 12
 #define SETTLE_JOB_WORDS  4
-
-#define SETTLE_SCORE_BYTES 32
 
 /* Which list the jobs of a batch came from. */
 enum settle_list { SETTLE_LIST_DONE, SETTLE_LIST_BACK, SETTLE_LIST_FAILED };
@@ -41,11 +40,11 @@ struct settle_batch {
     size_t lens[SETTLE_HEAD_WORDS + SETTLE_JOB_WORDS * SETTLE_BATCH_MOST];
     /* What words point to. */
     char attempts[SETTLE_BATCH_MOST][OWNER_ATTEMPT_BYTES];
-    char scores[SETTLE_BATCH_MOST][SETTLE_SCORE_BYTES];
+    char scores[SETTLE_BATCH_MOST][SCORE_BYTES];
     struct coro_buf records[SETTLE_BATCH_MOST];
     size_t nrecords;
-    char oldest[SETTLE_SCORE_BYTES]; /* see scripts/dead.lua */
-    char newest[SETTLE_SCORE_BYTES];
+    char oldest[SCORE_BYTES]; /* see scripts/dead.lua */
+    char newest[SCORE_BYTES];
     char mark[200];
     struct job *sorted[SETTLE_BATCH_MOST];
     struct retry_decision decisions[SETTLE_BATCH_MOST];
@@ -123,9 +122,6 @@ static inline void settle_take_into(struct settle_batch *batch, struct job *job)
     batch->njobs++;
     batch->nbytes += job->payload_len;
 }
-
-/** Writes @us, microseconds since 1970, as a score: seconds, six digits. */
-void settle_format_score(char score[SETTLE_SCORE_BYTES], int64_t us);
 
 /**
  * The limits of the dead set as words: oldest, how many, newest. What is

@@ -165,7 +165,7 @@ static int add_failed(struct settle_lane *lane, struct job *job,
     batch->nrecords++;
     bool is_again = decision.verdict == RETRY_VERDICT_AGAIN;
     char *score = batch->scores[batch->njobs];
-    settle_format_score(score, is_again ? decision.at_us : now_us);
+    score_format(score, is_again ? decision.at_us : now_us);
     add_attempt(batch, job);
     settle_add_string(batch, name_of(decision.verdict));
     settle_add_string(batch, score);

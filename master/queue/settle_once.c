@@ -31,7 +31,7 @@ static int gather_dead(struct settle_lane *lane)
         if (status < 0)
             return batch->njobs > 0 ? 0 : status;
         char *score = batch->scores[batch->njobs];
-        settle_format_score(score, now_us);
+        score_format(score, now_us);
         settle_add_string(batch, score);
         settle_add_word(batch, record->data, record->len);
         settle_take_into(batch, job);

@@ -105,7 +105,7 @@ static int one_dead(void *argument)
     struct settle *settle = begin(stage, stage->server.port);
     struct job *job = make(&other, "a\0\xff", 3);
     job_fail(job, "BadPayload", "found %s", "nonsense");
-    settle_dead(settle, job);
+    settle_failed(settle, job);
     end(stage);
     expect_that(settling.nsettled == 1);
     return 0;
@@ -144,7 +144,7 @@ static int many_dead(void *argument)
     struct stage *stage = argument;
     struct settle *settle = begin(stage, stage->server.port);
     for (size_t i = 0; i < 3000; i++)
-        settle_dead(settle, make_failed());
+        settle_failed(settle, make_failed());
     end(stage);
     expect_that(settling.nsettled == 3000);
     return 0;
@@ -169,7 +169,7 @@ static int two_large_dead(void *argument)
     size_t len = (size_t)3 << 20;
     char *bytes = calloc(1, len);
     for (int i = 0; i < 2; i++)
-        settle_dead(settle, make(&queue, bytes, len));
+        settle_failed(settle, make(&queue, bytes, len));
     free(bytes);
     end(stage);
     return 0;
@@ -190,7 +190,7 @@ static void large_dead_jobs_go_one_at_a_time(void **state)
 static int one_more_dead(void *argument)
 {
     struct stage *stage = argument;
-    settle_dead(begin(stage, stage->server.port), make_failed());
+    settle_failed(begin(stage, stage->server.port), make_failed());
     end(stage);
     return 0;
 }
@@ -232,7 +232,7 @@ static int repair_dead(void *argument)
 {
     struct stage *stage = argument;
     struct settle *settle = begin(stage, stage->server.port);
-    settle_dead(settle, make_failed());
+    settle_failed(settle, make_failed());
     settle_give_back(settle, make_numbered(7));
     expect_that(settle_wait_empty(settle, coro_after(200)) == -ETIMEDOUT);
     /* What goes elsewhere is not held up. */
@@ -323,7 +323,7 @@ static int answer_swallowed(void *argument)
     size_t nanswered = proxy_nanswered(stage->proxy);
     for (size_t i = 1; i <= 20; i++)
         settle_give_back(settle, make_numbered(i));
-    settle_dead(settle, make_failed());
+    settle_failed(settle, make_failed());
     int64_t deadline_ms = coro_after(PATIENCE_MS);
     while (proxy_nanswered(stage->proxy) == nanswered &&
            coro_now_ms() < deadline_ms)
@@ -371,7 +371,7 @@ static int settle_both(void *argument)
     struct stage *stage = argument;
     struct settle *settle = begin(stage, stage->server.port);
     settle_give_back(settle, make_numbered(1));
-    settle_dead(settle, make_failed());
+    settle_failed(settle, make_failed());
     end(stage);
     return 0;
 }
@@ -397,7 +397,7 @@ static int give_up(void *argument)
     struct settle *settle = begin(stage, proxy_port(stage->proxy));
     proxy_set_mode(stage->proxy, PROXY_REFUSE);
     proxy_cut(stage->proxy, PROXY_CUT_RESET);
-    settle_dead(settle, make_failed());
+    settle_failed(settle, make_failed());
     settle_give_back(settle, make(&queue, "line\n", 5));
     expect_that(settle_wait_empty(settle, coro_after(30)) == -ETIMEDOUT);
     coro_group_close(&settling.group);
