@@ -263,7 +263,7 @@ static int quiet(void *argument)
     expect_that(fetch_quiet(&self->fetch, coro_after(PATIENCE_MS)) == 0);
     /* It did not end by itself. */
     expect_that(coro_now_ms() - start_ms < FETCH_WAIT_S * 1000 - 1000);
-    expect_that(!self->fetch.is_waiting);
+    expect_that(self->fetch.nasked == 0);
     redis_do(&stage->server, "LPUSH q 1");
     coro_sleep(20);
     expect_that(redis_integer(&stage->server, "LLEN q") == 1);
