@@ -127,28 +127,54 @@ void config_put_duration(struct config_writer *writer, uint64_t ms)
         put_in_units(writer, ms, units, names);
 }
 
+/* Whether @text is the word that stands for 0. */
+static bool is_zero_word(const struct option_spec *spec, const char *text)
+{
+    return spec->words && strcmp(text, spec->words[0]) == 0;
+}
+
+static void put_zero_word(struct config_writer *writer,
+                          const struct option_spec *spec)
+{
+    if (spec->words)
+        config_put(writer, ", or '%s'", spec->words[0]);
+}
+
 static int u64_set(void *field, const struct option_spec *spec,
                    struct config_text text, struct options_error *error)
 {
+    if (is_zero_word(spec, text.text)) {
+        *(uint64_t *)field = 0;
+        return 0;
+    }
     if (coro_parse_u64(text.text, strlen(text.text), spec->min, spec->max,
                        field) == 0)
         return 0;
     char expected[128];
-    snprintf(expected, sizeof(expected), "a whole number from %llu to %llu",
-             (unsigned long long)spec->min, (unsigned long long)spec->max);
+    struct config_writer writer = {expected, sizeof(expected)};
+    config_put(&writer, "a whole number from %llu to %llu",
+               (unsigned long long)spec->min, (unsigned long long)spec->max);
+    put_zero_word(&writer, spec);
     return config_refuse(error, text.where, text.text, expected);
 }
 
 static void u64_describe(const void *field, const struct option_spec *spec,
                          struct config_writer *writer)
 {
-    (void)spec;
-    config_put(writer, "%llu", (unsigned long long)*(const uint64_t *)field);
+    uint64_t value = *(const uint64_t *)field;
+    if (value == 0 && spec->words)
+        config_put(writer, "%s", spec->words[0]);
+    else
+        config_put(writer, "%llu", (unsigned long long)value);
 }
 
 static int size_set(void *field, const struct option_spec *spec,
                     struct config_text text, struct options_error *error)
 {
+    if (is_zero_word(spec, text.text)) {
+        *(uint64_t *)field = 0;
+        return 0;
+    }
     if (coro_parse_size(text.text, strlen(text.text), spec->min, spec->max,
                         field) == 0)
         return 0;
@@ -158,14 +184,18 @@ static int size_set(void *field, const struct option_spec *spec,
     put_size(&writer, spec->min);
     config_put(&writer, " to ");
     put_size(&writer, spec->max);
+    put_zero_word(&writer, spec);
     return config_refuse(error, text.where, text.text, expected);
 }
 
 static void size_describe(const void *field, const struct option_spec *spec,
                           struct config_writer *writer)
 {
-    (void)spec;
-    put_size(writer, *(const uint64_t *)field);
+    uint64_t size_bytes = *(const uint64_t *)field;
+    if (size_bytes == 0 && spec->words)
+        config_put(writer, "%s", spec->words[0]);
+    else
+        put_size(writer, size_bytes);
 }
 
 /* Only an option without an upper bound may be for ever. */

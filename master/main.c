@@ -133,6 +133,8 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? resolve_synonym(argv[1]) : "help";
     int rest = argc > 2 ? argc - 2 : 0;
     char **rest_argv = argv + argc - rest;
+    if (strcmp(name, COMMAND_CHILD) == 0)
+        return child_run(rest, rest_argv);
     if (strcmp(name, "help") == 0)
         return finish_output(run_help(rest, rest_argv));
     const struct command_entry *entry = find_command(name);

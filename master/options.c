@@ -265,6 +265,33 @@ static int apply_arguments(struct reader *reader)
     return 0;
 }
 
+/* One allocation: the array and behind it the texts. */
+static int keep_words(struct options *options, int argc, char **argv)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < argc; i++)
+        bytes += strlen(argv[i]) + 1;
+    size_t table_bytes = ((size_t)argc + 1) * sizeof(*options->words);
+    options->words = malloc(table_bytes + bytes);
+    if (!options->words)
+        return -ENOMEM;
+    char *at = (char *)options->words + table_bytes;
+    for (int i = 0; i < argc; i++) {
+        options->words[i] = at;
+        at = stpcpy(at, argv[i]) + 1;
+    }
+    options->words[argc] = NULL;
+    options->nwords = argc;
+    return 0;
+}
+
+static void forget_words(struct options *options)
+{
+    for (int i = 0; i < options->nwords; i++)
+        explicit_bzero(options->words[i], strlen(options->words[i]));
+    free(options->words);
+}
+
 int options_parse(struct options *ret, enum command_flag command, int argc,
                   char **argv, struct options_error *error)
 {
@@ -279,7 +306,11 @@ int options_parse(struct options *ret, enum command_flag command, int argc,
         .argc = argc,
         .argv = argv,
     };
-    int status = apply_defaults(&options, error);
+    int status = 0;
+    if (command == COMMAND_FLAG_RUN && keep_words(&options, argc, argv) < 0)
+        status = config_out_of_memory(error);
+    if (status == 0)
+        status = apply_defaults(&options, error);
     if (status == 0)
         status = apply_environment(&options, command, error);
     if (status == 0)
@@ -299,6 +330,7 @@ void options_release(struct options *options)
     for (size_t i = 0; i < options_count(); i++)
         config_reset(options, options_spec(i));
     free(options->arguments);
+    forget_words(options);
     *options = (struct options){.narguments = 0};
 }
 

@@ -31,6 +31,8 @@
 #define OPTIONS_MAX        32
 #define OPTIONS_WEIGHT_MAX 1000
 
+#define OPTIONS_PROCESSES_AUTO 0
+
 /* The commands, as bits that say which of them take an option. */
 enum command_flag {
     COMMAND_FLAG_NONE = 0,
@@ -123,7 +125,10 @@ struct options {
     struct coro_redis_address redis;
     struct options_queues queues;
     struct options_handlers handlers;
-    uint64_t concurrency;
+    uint64_t concurrency;   /* of each process */
+    uint64_t processes;     /* OPTIONS_PROCESSES_AUTO: as many as cores */
+    uint64_t max_jobs;      /* of a process, before it is replaced; 0: any */
+    uint64_t max_rss_bytes; /* the same; 0: any */
     enum options_delivery delivery;
     uint64_t retry; /* how often a failed job is tried again */
     struct options_retry_delay retry_delay;
@@ -145,6 +150,11 @@ struct options {
     char **arguments; /* ends in a NULL */
     int narguments;
 
+    /* For the command `run`, all that was given, as it was before credentials
+     * were overwritten. The array ends in a NULL. */
+    char **words;
+    int nwords;
+
     enum option_source sources[OPTIONS_MAX]; /* by place in the table */
 };
 
@@ -154,7 +164,8 @@ struct option_spec {
     const char *placeholder;  /* how the help calls the value */
     const char *fallback;     /* the default, as one would type it; or NULL */
     uint64_t min, max;        /* for numbers, milliseconds and bytes */
-    const char *const *words; /* of an enum, in its order, up to a NULL */
+    const char *const *words; /* of an enum, in its order, up to a NULL; of a
+                                 number, one that stands for 0, or NULL */
     const char *environment;  /* NULL: only on the command line */
     unsigned commands;        /* which take it: enum command_flag bits */
     size_t offset;            /* of the field in struct options */

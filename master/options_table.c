@@ -34,6 +34,9 @@ static const char *const log_formats[] = {
     NULL,
 };
 
+static const char *const automatic[] = {"auto", NULL};
+static const char *const unlimited[] = {"unlimited", NULL};
+
 static const struct option_spec specs[] = {
     {
         .name = "redis",
@@ -85,7 +88,48 @@ static const struct option_spec specs[] = {
         .environment = "CORQ_CONCURRENCY",
         .commands = RUN,
         FIELD(concurrency),
-        .help = "how many jobs run at once, 1 to 1000000",
+        .help = "how many jobs run at once in each process, 1 to 1000000",
+    },
+    {
+        .name = "processes",
+        .kind = OPTION_KIND_U64,
+        .placeholder = "N",
+        .fallback = "1",
+        .min = 1,
+        .max = 1024,
+        .words = automatic,
+        .environment = "CORQ_PROCESSES",
+        .commands = RUN,
+        FIELD(processes),
+        .help = "how many processes run jobs, 1 to 1024, or 'auto' for one "
+                "on each core; one that dies is replaced",
+    },
+    {
+        .name = "max-jobs",
+        .kind = OPTION_KIND_U64,
+        .placeholder = "N",
+        .fallback = "unlimited",
+        .min = 1,
+        .max = INT64_MAX,
+        .words = unlimited,
+        .environment = "CORQ_MAX_JOBS",
+        .commands = RUN,
+        FIELD(max_jobs),
+        .help = "a process that has run so many jobs lets the last ones "
+                "finish and is replaced; one process at a time",
+    },
+    {
+        .name = "max-rss",
+        .kind = OPTION_KIND_SIZE,
+        .placeholder = "SIZE",
+        .fallback = "unlimited",
+        .min = 1 << 20,
+        .max = UINT64_C(1) << 50,
+        .words = unlimited,
+        .environment = "CORQ_MAX_RSS",
+        .commands = RUN,
+        FIELD(max_rss_bytes),
+        .help = "the same for a process whose resident memory is beyond this",
     },
     {
         .name = "delivery",

@@ -11,7 +11,6 @@
 #include "coro/core/symbol.h"
 #include "coro/sched/dump.h"
 #include "master/config.h"
-#include "master/process/notify.h"
 #include "master/queue/fetch_mode.h"
 #include "master/queue/probe.h"
 #include "master/service_internal.h"
@@ -25,22 +24,51 @@
 /* Standard streams, two loops, signals, two connections, a look-up or two. */
 #define DESCRIPTORS_LEAST 24
 
-/* --- signals -------------------------------------------------------------- */
+/* --- being told ----------------------------------------------------------- */
 
-static void ask_to_stop(struct service *service, const char *name)
+void service_enter(struct service *service, enum service_phase phase)
 {
-    if (!coro_future_is_done(&service->stop_asked)) {
-        log_line(LOG_LEVEL_INFO, NULL, NULL, 0, "%s received", name);
-        coro_future_set(&service->stop_asked, 0, NULL);
-        coro_future_set(&service->first_contact, -ECANCELED, NULL);
-        return;
-    }
-    log_line(LOG_LEVEL_INFO, NULL, NULL, 0,
-             "%s received again: not waiting for jobs any longer", name);
+    static const enum vitals_phase shown[] = {
+        [SERVICE_PHASE_STARTING] = VITALS_PHASE_STARTING,
+        [SERVICE_PHASE_RUNNING] = VITALS_PHASE_READY,
+        [SERVICE_PHASE_QUIET] = VITALS_PHASE_QUIET,
+        [SERVICE_PHASE_DRAINING] = VITALS_PHASE_STOPPING,
+        [SERVICE_PHASE_CANCELLING] = VITALS_PHASE_STOPPING,
+        [SERVICE_PHASE_ENDED] = VITALS_PHASE_ENDED,
+    };
+
+    service->phase = phase;
+    if (service->vitals)
+        atomic_store(&service->vitals->phase, shown[phase]);
+}
+
+void service_ask_to_stop(struct service *service)
+{
+    coro_future_set(&service->stop_asked, 0, NULL);
+    coro_future_set(&service->first_contact, -ECANCELED, NULL);
+}
+
+void service_hurry(struct service *service)
+{
     service->is_hurried = true;
     service->drain_deadline_ms = coro_now_ms();
+    service_ask_to_stop(service);
     if (service->has_dispatch)
         dispatch_hurry(&service->dispatch);
+}
+
+static void on_stop_signal(struct service *service, const char *name)
+{
+    bool is_again = coro_future_is_done(&service->stop_asked);
+    service_link_check(service);
+    if (service->is_orphaned)
+        return; /* it is the kernel that tells so, and no second signal */
+    log_line(LOG_LEVEL_INFO, NULL, NULL, 0, "%s received%s", name,
+             is_again ? " again: not waiting for jobs any longer" : "");
+    if (is_again)
+        service_hurry(service);
+    else
+        service_ask_to_stop(service);
 }
 
 /* A task, because ending the pop that blocks takes a word with Redis. */
@@ -50,19 +78,18 @@ static int quiet_main(void *argument)
     return fetch_quiet(&service->fetch, coro_after(QUIET_MS));
 }
 
-static void go_quiet(struct service *service)
+void service_go_quiet(struct service *service)
 {
     service->starts_quiet = service->phase == SERVICE_PHASE_STARTING;
     if (service->phase != SERVICE_PHASE_RUNNING)
         return;
-    service->phase = SERVICE_PHASE_QUIET;
+    service_enter(service, SERVICE_PHASE_QUIET);
     service->fetch.is_quiet = true;
     coro_group_spawn(
         &service->tasks, quiet_main, service,
         &(struct coro_spawn_options){.name = "quiet", .large_stack = true});
     log_line(LOG_LEVEL_INFO, NULL, NULL, 0,
              "quiet: taking no more jobs, running ones go on");
-    notify("STATUS=Quiet: taking no more jobs");
 }
 
 static void dump_task(struct coro_task *task, void *argument)
@@ -83,7 +110,7 @@ static void dump_task(struct coro_task *task, void *argument)
              waits ? found.waits_for : coro_task_state_name(found.state));
 }
 
-static void dump(struct service *service)
+void service_dump(struct service *service)
 {
     struct coro_symbols symbols;
     coro_symbols_open(&symbols);
@@ -103,17 +130,17 @@ void service_on_signal(void *argument, int number)
     struct service *service = argument;
     switch (number) {
     case SIGTERM:
-        ask_to_stop(service, "SIGTERM");
+        on_stop_signal(service, "SIGTERM");
         break;
     case SIGINT:
-        ask_to_stop(service, "SIGINT");
+        on_stop_signal(service, "SIGINT");
         break;
     case SIGTSTP:
-        go_quiet(service);
+        service_go_quiet(service);
         break;
     case SIGUSR2:
     case SIGTTIN:
-        dump(service);
+        service_dump(service);
         break;
     case SIGHUP:
         log_line(LOG_LEVEL_INFO, NULL, NULL, 0,
@@ -189,7 +216,8 @@ static bool look_at_server(struct service *service)
         return false;
     }
     service_tell_connected(service, probe.version);
-    probe_warn(&probe);
+    if (!service->is_one_of_many)
+        probe_warn(&probe);
     return true;
 }
 
@@ -228,7 +256,7 @@ static void tell_ready(struct service *service)
              "ready: up to %zu jobs at once from %s (%s, %s)",
              (size_t)service->options->concurrency, queues,
              service->fetch.mode->name, service->identity);
-    notify("READY=1\nSTATUS=Running");
+    service_link_ready(service);
 }
 
 /* --- from beginning to end ------------------------------------------------ */
@@ -242,10 +270,10 @@ static void run_until_asked(struct service *service)
     if (status < 0) {
         fail_by(service, "can't start the worker", status);
     } else {
-        service->phase = SERVICE_PHASE_RUNNING;
+        service_enter(service, SERVICE_PHASE_RUNNING);
         tell_ready(service);
         if (service->starts_quiet)
-            go_quiet(service);
+            service_go_quiet(service);
         coro_future_wait(&service->stop_asked, CORO_NEVER);
     }
     service_stop(service);
@@ -256,6 +284,8 @@ static int service_main(void *argument)
     struct service *service = argument;
     int status = signals_start(&service->signals, &service->tasks,
                                service_on_signal, service);
+    if (status == 0)
+        status = service_link_start(service);
     if (status == 0)
         status = service_connect(service);
     if (status == -EOPNOTSUPP)
@@ -304,6 +334,16 @@ static int run_loop(struct service *service)
     return status;
 }
 
+/* Whoever sees to what we leave has to know in whose name we had it. */
+static void show_identity(struct service *service, size_t place)
+{
+    if (!service->shared)
+        return;
+    service->vitals = shared_vitals(service->shared, place);
+    snprintf(service->vitals->identity, sizeof service->vitals->identity, "%s",
+             service->identity);
+}
+
 struct service_result service_run(const struct service_options *options)
 {
     struct service_result result = {.end = SERVICE_END_FAILED};
@@ -316,17 +356,20 @@ struct service_result service_run(const struct service_options *options)
     *service = (struct service){
         .options = options->options,
         .registry = options->registry,
-        .has_lost_redis = options->has_lost_redis,
-        .argument = options->argument,
+        .shared = options->shared,
+        .link_fd = options->shared ? options->link_fd : -1,
+        .is_one_of_many = options->is_one_of_many,
         .signals = {.fd = -1},
     };
     coro_redis_address_describe(&options->options->redis, service->url,
                                 sizeof service->url);
     int status = identity_make(service->identity);
+    show_identity(service, options->place);
     if (status == 0)
         status = run_loop(service);
     if (status < 0)
         fail_by(service, "can't start", status);
+    service_link_stop(service);
     result = service->result;
     if (!result.is_thread_stuck)
         free(service);

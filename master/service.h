@@ -4,7 +4,8 @@
  *     signals ─▶ service ─▶ fetch ─▶ dispatch ─▶ worker thread
  *                                       └─▶ settle ─▶ Redis
  *
- * It lives in the master thread's loop. Its phases:
+ * It lives in the master thread's loop of a child, whose supervisor may tell it
+ * to stop as signals do. Its phases:
  *
  *     STARTING   connecting, looking at the server
  *        │ the server answered            │ TERM, INT: straight to the end
@@ -25,6 +26,7 @@
 
 #include "coro/sched/loop.h"
 #include "master/options.h"
+#include "master/process/shared.h"
 #include "worker/handler.h"
 
 enum service_end {
@@ -38,10 +40,12 @@ struct service_options {
     const struct options *options;
     const struct registry *registry;
 
-    /* NULL, or whether the server is known to be gone for good; asked, with
-     * @argument, when a connection is lost. The service then stops. */
-    bool (*has_lost_redis)(void *argument);
-    void *argument;
+    /* Of a child: what it shares with its supervisor, and the link to it, which
+     * the service closes. NULL: there is none. */
+    const struct shared *shared;
+    size_t place; /* of its own vitals in there */
+    int link_fd;
+    bool is_one_of_many; /* another child tells what is wrong with the server */
 };
 
 struct service_result {

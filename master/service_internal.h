@@ -1,13 +1,15 @@
 /*
  * Inside of the service: service.c runs it from beginning to end,
- * service_redis.c watches its connections, service_work.c puts together what it
- * works with, service_stop.c ends it. Internal to these files.
+ * service_redis.c watches its connections, service_link.c has to do with the
+ * supervisor, service_work.c puts together what it works with, service_stop.c
+ * ends it. Internal to these files.
  */
 #ifndef MASTER_SERVICE_INTERNAL_H
 #define MASTER_SERVICE_INTERNAL_H
 
 #include "coro/sched/group.h"
 #include "master/process/identity.h"
+#include "master/process/link.h"
 #include "master/process/signals.h"
 #include "master/queue/dispatch.h"
 #include "master/queue/fetch.h"
@@ -31,8 +33,9 @@ enum service_phase {
 struct service {
     const struct options *options;
     const struct registry *registry;
-    bool (*has_lost_redis)(void *argument);
-    void *argument;
+    const struct shared *shared; /* NULL: there is no supervisor */
+    struct vitals *vitals;       /* the same */
+    int link_fd;                 /* to the supervisor; -1 */
     enum service_phase phase;
     struct service_result result;
     char identity[IDENTITY_MAX];
@@ -70,9 +73,41 @@ struct service {
     char last_reason[CORO_REDIS_REASON_MAX];
     int64_t drain_deadline_ms; /* until when jobs may run on */
     bool is_hurried;           /* asked to stop more than once */
+    bool is_orphaned;          /* the supervisor is gone */
+    bool is_one_of_many;       /* see service.h */
     bool starts_quiet;         /* asked to be quiet while starting */
     bool was_blocking_up;      /* the second connection, when last told of */
 };
+
+/** Goes into @phase, and shows it to the supervisor. */
+void service_enter(struct service *service, enum service_phase phase);
+
+/** Ends the service in order; again does no harm. */
+void service_ask_to_stop(struct service *service);
+
+/** Ends the service without waiting for jobs. */
+void service_hurry(struct service *service);
+
+/** Takes no more jobs, from now on. */
+void service_go_quiet(struct service *service);
+
+/** Logs what every task and job does. */
+void service_dump(struct service *service);
+
+/** Listens to the supervisor, if there is one. 0 or a negative errno. */
+int service_link_start(struct service *service);
+
+/** Closes the link, after the loop. */
+void service_link_stop(struct service *service);
+
+/** Tells the supervisor that jobs are taken. */
+void service_link_ready(struct service *service);
+
+/** A signal that ends us may have come because the supervisor is gone. */
+void service_link_check(struct service *service);
+
+/** Sees to what a child has left that has died. Suspends. 0 or an errno. */
+int service_recover(struct service *service, const struct link_message *what);
 
 /** Makes the connection for commands. Returns 0 or a negative errno. */
 int service_connect(struct service *service);

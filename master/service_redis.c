@@ -31,19 +31,6 @@ static bool is_told(const struct service *service, const char *reason)
     return false;
 }
 
-/* The private Redis has ended by itself: nobody would start it again. */
-static void give_up(struct service *service)
-{
-    if (coro_future_is_done(&service->stop_asked))
-        return;
-    service->result.end = SERVICE_END_FAILED;
-    log_line(LOG_LEVEL_ERROR, NULL, NULL, 0,
-             "the private Redis has ended by itself; its log, redis.log, is "
-             "with its data");
-    coro_future_set(&service->stop_asked, 0, NULL);
-    coro_future_set(&service->first_contact, -ECANCELED, NULL);
-}
-
 /* Tells that Redis is away, unless that was said already or is the end. */
 static void tell_away(struct service *service,
                       const struct coro_redis_event *event)
@@ -98,8 +85,6 @@ static void on_commands(void *argument, const struct coro_redis_event *event)
         return;
     }
     tell_away(service, event);
-    if (service->has_lost_redis && service->has_lost_redis(service->argument))
-        give_up(service);
     if (event->refused_us)
         coro_future_set(&service->first_contact, -EACCES, NULL);
     else if (service->options->wait_redis_ms == 0)

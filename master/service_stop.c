@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "coro/base/clock.h"
-#include "master/process/notify.h"
 #include "master/service_internal.h"
 #include "worker/log.h"
 
@@ -35,14 +34,14 @@
 #define SETTLE_STEP_MS 200
 #define SETTLE_MOST_MS 5000
 
+/* For jobs that run, when the supervisor is gone: all has to end within 3 s. */
+#define ORPHAN_MS 1500
+
 /* What can't be woken by a second signal looks for one so often. */
 #define SLICE_MS 50
 
 static void tell(const char *status)
 {
-    char state[200];
-    snprintf(state, sizeof state, "STOPPING=1\nSTATUS=%s", status);
-    notify(state);
     log_line(LOG_LEVEL_INFO, NULL, NULL, 0, "%s", status);
 }
 
@@ -100,7 +99,7 @@ static void give_up_the_rest(struct service *service)
 static void cancel_the_rest(struct service *service)
 {
     struct dispatch *dispatch = &service->dispatch;
-    service->phase = SERVICE_PHASE_CANCELLING;
+    service_enter(service, SERVICE_PHASE_CANCELLING);
     char status[100];
     snprintf(status, sizeof status, "Cancelling %zu jobs that still run",
              dispatch->nin_flight);
@@ -123,7 +122,7 @@ static void wait_for_jobs(struct service *service)
     char status[100];
     snprintf(status, sizeof status,
              "Waiting up to %.1f s for %zu jobs that run",
-             (double)service->options->shutdown_timeout_ms / 1000,
+             (double)(service->drain_deadline_ms - coro_now_ms()) / 1000,
              dispatch->nin_flight);
     tell(status);
     if (dispatch_wait_idle(dispatch, service->drain_deadline_ms) < 0)
@@ -250,12 +249,22 @@ static void stop_worker(struct service *service)
              "the worker thread does not end: leaving without it");
 }
 
+/* How long jobs may run on. */
+static int64_t drain_ms(const struct service *service)
+{
+    int64_t most_ms = service->options->shutdown_timeout_ms;
+    if (service->is_hurried)
+        return 0;
+    if (service->is_orphaned && most_ms > ORPHAN_MS)
+        return ORPHAN_MS;
+    return most_ms;
+}
+
 void service_stop(struct service *service)
 {
     bool is_running = service->has_dispatch;
-    service->phase = SERVICE_PHASE_DRAINING;
-    service->drain_deadline_ms = coro_after(
-        service->is_hurried ? 0 : service->options->shutdown_timeout_ms);
+    service_enter(service, SERVICE_PHASE_DRAINING);
+    service->drain_deadline_ms = coro_after(drain_ms(service));
     tell("Stopping: taking no more jobs");
     if (!is_running)
         return;
@@ -272,6 +281,6 @@ void service_stop(struct service *service)
     settle_the_rest(service);
     tell_unanswered(service);
     leave(service);
-    service->phase = SERVICE_PHASE_ENDED;
+    service_enter(service, SERVICE_PHASE_ENDED);
     tell_totals(service);
 }

@@ -148,6 +148,16 @@ static bool takes_more(void)
     }
 }
 
+/* How much of @len bytes a pipe takes as a whole; up to the end of a line, if
+ * there is one: other processes may write to the same pipe. */
+static size_t piece_of(const char *bytes, size_t len)
+{
+    if (!may_fill || len <= PIPE_BUF)
+        return len;
+    const char *end = memrchr(bytes, '\n', PIPE_BUF);
+    return end ? (size_t)(end - bytes) + 1 : PIPE_BUF;
+}
+
 /* Writes as much as it can; returns how many bytes that was.
  *
  * A pipe or a terminal may be full because nobody reads it. It may be shared
@@ -159,9 +169,7 @@ static size_t write_all(const char *bytes, size_t len)
     while (done < len) {
         if (may_fill && !takes_more())
             break;
-        size_t piece = len - done;
-        if (may_fill && piece > PIPE_BUF)
-            piece = PIPE_BUF;
+        size_t piece = piece_of(bytes + done, len - done);
         ssize_t n = write(options.fd, bytes + done, piece);
         if (n > 0)
             done += (size_t)n;
@@ -266,6 +274,7 @@ void log_line(enum log_level level, const char *component,
                       .message_len = log->message.len,
                       .fields = fields,
                       .nfields = nfields,
+                      .child = options.child,
                   });
     empty(&log->message);
     if (level <= LOG_LEVEL_WARN || log->lines.len > FLUSH_SIZE)

@@ -44,8 +44,9 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 struct log_options {
     enum log_level level; /* lines of a level beyond this are left out */
     enum log_format format;
-    int fd;       /* where to write; borrowed for the life of the process */
-    bool journal; /* text begins with the journal's priority, not the time */
+    int fd;         /* where to write; borrowed for the life of the process */
+    bool journal;   /* text begins with the journal's priority, not the time */
+    unsigned child; /* which of several processes; each line says it. 0: none */
 };
 
 enum log_field_type { LOG_FIELD_STRING, LOG_FIELD_INT, LOG_FIELD_SECONDS };

@@ -108,6 +108,9 @@ void log_format_text(struct coro_buf *out, const struct log_record *record)
     append_visible(out, record->message, record->message_len, false);
     for (size_t i = 0; i < record->nfields; i++)
         append_text_field(out, &record->fields[i]);
+    const struct log_field child = log_int("child", record->child);
+    if (record->child > 0)
+        append_text_field(out, &child);
     coro_buf_append_char(out, '\n');
 }
 
@@ -153,5 +156,8 @@ void log_format_json(struct coro_buf *out, const struct log_record *record,
     append_json_bytes(out, record->message, record->message_len, scratch);
     for (size_t i = 0; i < record->nfields; i++)
         append_json_field(out, &record->fields[i], scratch);
+    const struct log_field child = log_int("child", record->child);
+    if (record->child > 0)
+        append_json_field(out, &child, scratch);
     coro_buf_append_string(out, "}\n");
 }

@@ -20,6 +20,7 @@ struct log_record {
     size_t message_len;
     const struct log_field *fields;
     size_t nfields;
+    unsigned child; /* an extra field, unless it is 0 */
 };
 
 /**

@@ -30,9 +30,10 @@
  * pool. Its writer is the worker thread: the number last when it begins, and
  * first when it ends. */
 struct vitals_mark {
-    _Atomic(uint64_t) number;  /* of the job in its process; 0: no job */
-    _Atomic(uint64_t) attempt; /* under which it is in flight; 0: in no flight */
-    _Atomic(uint32_t) queue;   /* by place among the process's queues */
+    _Atomic(uint64_t) number; /* of the job in its process; 0: no job */
+    _Atomic(uint64_t)
+        attempt;             /* under which it is in flight; 0: in no flight */
+    _Atomic(uint32_t) queue; /* by place among the process's queues */
 };
 
 /* Why a process ends itself, or is ended by a signal that it raised. */
@@ -57,7 +58,7 @@ struct vitals_crash {
     uint64_t payload_len; /* of the job; a part of which may be below */
     char payload[VITALS_PAYLOAD_BYTES]; /* its beginning; not ended by a zero */
     char task[VITALS_TASK_BYTES];       /* its name, a string */
-    char calls[VITALS_CALLS_BYTES];     /* a backtrace, a string; may be empty */
+    char calls[VITALS_CALLS_BYTES]; /* a backtrace, a string; may be empty */
 };
 
 enum vitals_phase {
@@ -85,5 +86,20 @@ static inline size_t vitals_bytes(size_t nmarks)
 {
     return sizeof(struct vitals) + nmarks * sizeof(struct vitals_mark);
 }
+
+/* Text enough for what vitals_describe_crash() has to say. */
+#define VITALS_WHAT_BYTES 120
+
+/** "SIGSEGV", or "signal 35" for one without a name of its own. */
+const char *vitals_signal_name(int number, char text[16]);
+
+/**
+ * Of what the process died, in words: "SIGSEGV at address 0x0". Any thread.
+ */
+void vitals_describe_crash(const struct vitals_crash *crash,
+                           char what[VITALS_WHAT_BYTES]);
+
+/** How many jobs were started and have not ended. Any thread. */
+size_t vitals_count_started(const struct vitals *vitals);
 
 #endif

@@ -8,16 +8,8 @@
 #ifndef MASTER_CLI_COMMAND_H
 #define MASTER_CLI_COMMAND_H
 
+#include "master/exit_status.h"
 #include "master/options.h"
-
-/* What the program exits with; service files rely on these numbers. */
-enum command_exit {
-    COMMAND_EXIT_OK = 0,
-    COMMAND_EXIT_FAILURE = 1,        /* it could not go on */
-    COMMAND_EXIT_USAGE = 2,          /* bad arguments or environment */
-    COMMAND_EXIT_UNREACHABLE = 75,   /* Redis, within --wait-redis */
-    COMMAND_EXIT_CONFIGURATION = 78, /* as written it can never work */
-};
 
 struct command {
     const char *name;
@@ -41,5 +33,14 @@ extern const struct command command_run;
 extern const struct command command_push;
 extern const struct command command_check;
 extern const struct command command_version;
+
+/** The name under which the supervisor starts a child; no command for people. */
+#define COMMAND_CHILD "child"
+
+/**
+ * Runs as a child of the supervisor; @argv is what follows COMMAND_CHILD.
+ * Returns an enum command_exit.
+ */
+int child_run(int argc, char **argv);
 
 #endif

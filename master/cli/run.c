@@ -1,27 +1,11 @@
 #include <stdio.h>
-#include <unistd.h>
 
 #include "master/cli/command.h"
 #include "master/cli/setup.h"
 #include "master/process/embedded.h"
 #include "master/process/signals.h"
-#include "master/service.h"
+#include "master/process/supervisor.h"
 #include "worker/log.h"
-
-static int exit_code(enum service_end end)
-{
-    switch (end) {
-    case SERVICE_END_OK:
-        return COMMAND_EXIT_OK;
-    case SERVICE_END_UNREACHABLE:
-        return COMMAND_EXIT_UNREACHABLE;
-    case SERVICE_END_REFUSED:
-        return COMMAND_EXIT_CONFIGURATION;
-    case SERVICE_END_FAILED:
-        break;
-    }
-    return COMMAND_EXIT_FAILURE;
-}
 
 static int start_embedded(const struct options *options,
                           struct embedded *embedded)
@@ -47,43 +31,37 @@ static int start_embedded(const struct options *options,
     return status;
 }
 
-/* Whether the private Redis, if there was one, has ended by itself. */
-static bool has_lost_redis(void *argument)
+/* What a child would find out is better said before there is one. */
+static int check_handlers(const struct options *options)
 {
-    struct embedded *embedded = argument;
-    return embedded->lock_fd >= 0 && embedded_has_ended(embedded);
+    struct registry *registry;
+    int status = setup_registry(options, &registry);
+    if (status == COMMAND_EXIT_OK)
+        registry_free(registry);
+    return status;
 }
 
 static int run(const struct options *options, int argc, char **argv)
 {
     int status = setup_no_arguments("run", argc, argv);
-    if (status != COMMAND_EXIT_OK)
-        return status;
-    struct registry *registry;
-    status = setup_registry(options, &registry);
+    if (status == COMMAND_EXIT_OK)
+        status = check_handlers(options);
     if (status != COMMAND_EXIT_OK)
         return status;
     setup_log(options);
     signals_block();
     struct embedded embedded;
-    struct service_result result = {.end = SERVICE_END_FAILED};
+    status = COMMAND_EXIT_FAILURE;
     if (start_embedded(options, &embedded) == 0) {
         log_flush();
-        result = service_run(&(struct service_options){
+        status = supervisor_run(&(struct supervisor_options){
             .options = options,
-            .registry = registry,
-            .has_lost_redis = has_lost_redis,
-            .argument = &embedded,
+            .embedded = &embedded,
         });
     }
     embedded_stop(&embedded);
-    if (result.is_thread_stuck) {
-        log_flush();
-        _exit(exit_code(result.end));
-    }
     log_thread_end();
-    registry_free(registry);
-    return exit_code(result.end);
+    return status;
 }
 
 const struct command command_run = {

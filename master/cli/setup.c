@@ -56,7 +56,7 @@ int setup_registry(const struct options *options,
     return status == -EINVAL ? COMMAND_EXIT_USAGE : COMMAND_EXIT_FAILURE;
 }
 
-void setup_log(const struct options *options)
+void setup_child_log(const struct options *options, unsigned number)
 {
     static const enum log_level levels[] = {
         [OPTIONS_LOG_LEVEL_DEBUG] = LOG_LEVEL_DEBUG,
@@ -71,5 +71,11 @@ void setup_log(const struct options *options)
         .format = is_json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT,
         .fd = STDERR_FILENO,
         .journal = !is_json && log_is_journal(STDERR_FILENO),
+        .child = number,
     });
+}
+
+void setup_log(const struct options *options)
+{
+    setup_child_log(options, 0);
 }

@@ -29,4 +29,7 @@ int setup_registry(const struct options *options,
 /** Starts the log as the options say. Context: before other threads exist. */
 void setup_log(const struct options *options);
 
+/** The same in child @number, which each line then tells; 0: none tells. */
+void setup_child_log(const struct options *options, unsigned number);
+
 #endif

@@ -437,6 +437,14 @@ bool embedded_has_ended(struct embedded *embedded)
     return true;
 }
 
+bool embedded_note_end(struct embedded *embedded, pid_t pid)
+{
+    if (embedded->pid != pid)
+        return false;
+    embedded->pid = 0;
+    return true;
+}
+
 void embedded_stop(struct embedded *embedded)
 {
     if (embedded->pid > 0) {

@@ -50,6 +50,12 @@ int embedded_start(struct embedded *embedded,
  */
 bool embedded_has_ended(struct embedded *embedded);
 
+/**
+ * Notes that process @pid has ended and was waited for. Returns whether that
+ * was our server. Context: the thread that started it.
+ */
+bool embedded_note_end(struct embedded *embedded, pid_t pid);
+
 /** Ends the server, if it is ours: asks it, waits up to 5 s, kills it. */
 void embedded_stop(struct embedded *embedded);
 

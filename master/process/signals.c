@@ -9,8 +9,8 @@
 
 static void fill(sigset_t *set)
 {
-    static const int numbers[] = {SIGTERM, SIGINT,  SIGTSTP,
-                                  SIGUSR2, SIGTTIN, SIGHUP};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGTSTP, SIGUSR2,
+                                  SIGTTIN, SIGHUP, SIGCHLD};
     sigemptyset(set);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         sigaddset(set, numbers[i]);
@@ -22,7 +22,7 @@ void signals_block(void)
     fill(&set);
     sigprocmask(SIG_BLOCK, &set, NULL);
     /* A signal that the parent made us ignore would never be seen. */
-    static const int numbers[] = {SIGTERM, SIGINT, SIGTSTP, SIGTTIN};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGTSTP, SIGTTIN, SIGCHLD};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         signal(numbers[i], SIG_DFL);
     /* A broken pipe and a full file are errors of the write, and a signal that
@@ -30,6 +30,9 @@ void signals_block(void)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     signal(SIGUSR1, SIG_IGN);
+    /* A child of the supervisor is in the background of a terminal, and writes
+     * its log there all the same. */
+    signal(SIGTTOU, SIG_IGN);
 }
 
 static int read_signals(void *argument)
