@@ -71,8 +71,7 @@ static void the_largest_jobs_survive_a_kill(void **state)
     push_large(scene, "6", LARGEST, 4);
     start(&scene->corq, RUN(scene), "--handler", "x=sleep");
     assert_true(scene_sees_lines(scene, "Wait 6 ", 4));
-    program_signal(&scene->corq, SIGKILL);
-    program_wait_exit(&scene->corq, PATIENCE_MS);
+    program_kill(&scene->corq);
     start(&scene->second, RUN(scene), "--handler", "x=sleep");
     assert_true(
         program_wait_for_lines(&scene->second, "Done 6 ", 4, PATIENCE_MS));
@@ -100,10 +99,10 @@ static void large_jobs_behind_small_ones_cost_redis_little(void **state)
           "--concurrency", "1000");
     push_large(scene, "0", 100, 5000);
     assert_true(sees_drained(&scene->redis, QUEUES("queue")));
-    program_signal(&scene->corq, SIGSTOP);
+    program_freeze(&scene->corq);
     for (size_t i = 0; i < nlarge; i++)
         push_large(scene, "0", (size_t)4 << 20, 1);
-    program_signal(&scene->corq, SIGCONT);
+    program_thaw(&scene->corq);
     assert_true(sees_drained(&scene->redis, QUEUES("queue")));
     long long peak = peak_memory(scene);
     print_message("--- %zu jobs of 4 MiB: Redis had %lld MiB at most\n", nlarge,

@@ -191,9 +191,7 @@ static void a_process_that_was_killed_is_forgotten(void **state)
     scene_run(scene, "--concurrency", "3");
     char *identity = wait_for_identity(scene);
     struct grave grave = {scene, identity};
-    program_signal(&scene->corq, SIGKILL);
-    assert_int_equal(program_wait_exit(&scene->corq, PATIENCE_MS),
-                     1000 + SIGKILL);
+    program_kill(&scene->corq);
     assert_false(is_forgotten(&grave));
     /* A minute later: */
     redis_do(&scene->redis, "DEL %s process_cleanup", identity);

@@ -62,9 +62,7 @@ static void killed_again_and_again_it_loses_nothing(void **state)
     for (size_t i = 1; i <= nkills; i++) {
         start(scene);
         see_progress(scene, njobs - i * njobs / (nkills + 1));
-        program_signal(&scene->corq, SIGKILL);
-        assert_int_equal(program_wait_exit(&scene->corq, PATIENCE_MS),
-                         1000 + SIGKILL);
+        program_kill(&scene->corq);
         ledger_enter(&ledger, &scene->corq);
     }
     start(scene);

@@ -26,12 +26,6 @@
 
 #define start(program, ...) scene_run_as(program, PROGRAM_ARGS(__VA_ARGS__))
 
-static void kill_hard(struct program *program)
-{
-    program_signal(program, SIGKILL);
-    assert_int_equal(program_wait_exit(program, PATIENCE_MS), 1000 + SIGKILL);
-}
-
 static void end(struct program *program)
 {
     program_signal(program, SIGTERM);
@@ -97,9 +91,9 @@ static void killed_for_good_another_takes_over(void **state)
     scene_push_sleeps(scene, "queue", "0.5", 50);
     start(&scene->corq, RUN(scene), "--lease", LEASE);
     assert_true(scene_sees_lines(scene, "Wait 0.5", 50));
-    program_signal(&scene->corq, SIGSTOP);
+    program_freeze(&scene->corq);
     move_elsewhere(scene);
-    kill_hard(&scene->corq);
+    program_kill(&scene->corq);
     int64_t start_ms = coro_now_ms();
     free_leadership(scene);
     start(&scene->second, RUN(scene), "--lease", LEASE);
@@ -118,7 +112,7 @@ static void restarted_on_the_same_host_it_goes_on_at_once(void **state)
     scene_push_sleeps(scene, "queue", "600.0", 50);
     start(&scene->corq, RUN(scene));
     assert_true(scene_sees_lines(scene, "Wait 600.0", 50));
-    kill_hard(&scene->corq);
+    program_kill(&scene->corq);
     int64_t start_ms = coro_now_ms();
     start(&scene->second, RUN(scene), "--shutdown-timeout", "0");
     assert_true(
@@ -143,7 +137,7 @@ static void a_recovery_killed_in_the_middle_doubles_nothing(void **state)
     scene_push_sleeps(scene, "queue", "600.0", njobs);
     start(&scene->corq, RUN(scene), "--concurrency", concurrency);
     assert_true(scene_sees_lines(scene, "Wait 600.0", njobs));
-    kill_hard(&scene->corq);
+    program_kill(&scene->corq);
     size_t nmiddle = 0;
     for (size_t i = 0; i < nkills; i++) {
         size_t nback = scene_count_waiting(scene, "queue");
@@ -156,7 +150,7 @@ static void a_recovery_killed_in_the_middle_doubles_nothing(void **state)
         assert_true(sees_waiting(scene,
                                  nback + 1 + (size_t)coro_rng_below(&rng, step),
                                  PATIENCE_MS));
-        kill_hard(&scene->second);
+        program_kill(&scene->second);
         nmiddle += scene_count_waiting(scene, "queue") < njobs;
     }
     start(&scene->second, RUN(scene), "--lease", LEASE, "--queue", "another");
@@ -237,7 +231,7 @@ static void what_was_seen_before_a_freeze_counts_for_nothing(void **state)
     scene_push_sleeps(scene, "queue", "0.5", 10);
     start(&scene->corq, RUN(scene), "--lease", "5");
     assert_true(scene_sees_lines(scene, "Wait 0.5", 10));
-    program_signal(&scene->corq, SIGSTOP);
+    program_freeze(&scene->corq);
     assert_true(wait_until(is_lease_gone, scene, PATIENCE_MS));
     see_looks(scene, count_looks(scene) + 1);
     redis_do(&scene->redis, "LPUSH another 3.5");
@@ -249,7 +243,7 @@ static void what_was_seen_before_a_freeze_counts_for_nothing(void **state)
         program_wait_for_line(&scene->second, "Done 3.5 ", PATIENCE_MS));
     redis_server_resume(&scene->redis);
     see_looks(scene, nlooks + 2); /* the first of them is over */
-    program_signal(&scene->corq, SIGCONT);
+    program_thaw(&scene->corq);
     assert_true(scene_sees_lines(scene, "Done 0.5", 10));
     assert_true(sees_drained(&scene->redis, QUEUES("queue", "another")));
     assert_int_equal(program_count_lines(&scene->second, RECOVERED), 0);
@@ -278,11 +272,11 @@ static void thawed_too_late_its_acks_change_nothing(void **state)
     start(&scene->corq, RUN(scene), "--lease", LEASE);
     assert_true(scene_sees_lines(scene, "Wait 4.0", 10));
     start(&scene->second, RUN(scene), "--lease", LEASE);
-    program_signal(&scene->corq, SIGSTOP);
+    program_freeze(&scene->corq);
     free_leadership(scene);
     assert_true(
         program_wait_for_lines(&scene->second, "Wait 4.0", 10, PATIENCE_MS));
-    program_signal(&scene->corq, SIGCONT);
+    program_thaw(&scene->corq);
     assert_true(scene_sees_lines(scene, "Done 4.0", 10));
     assert_true(scene_sees(scene, "had been given to another process"));
     assert_true(scene_sees(scene, "the lease of this process ran out"));

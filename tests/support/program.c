@@ -270,6 +270,34 @@ void program_signal(struct program *program, int number)
     assert_int_equal(kill(program->pid, number), 0);
 }
 
+static void signal_group(struct program *program, int number)
+{
+    assert_true(program->pid > 0);
+    assert_int_equal(kill(-program->pid, number), 0);
+}
+
+void program_kill(struct program *program)
+{
+    pid_t group = program->pid;
+    /* Its children become ours when it dies, so that we see them end. */
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    signal_group(program, SIGKILL);
+    assert_int_equal(program_wait_exit(program, PATIENCE_MS), 1000 + SIGKILL);
+    while (waitpid(-group, NULL, 0) > 0)
+        ;
+    prctl(PR_SET_CHILD_SUBREAPER, 0);
+}
+
+void program_freeze(struct program *program)
+{
+    signal_group(program, SIGSTOP);
+}
+
+void program_thaw(struct program *program)
+{
+    signal_group(program, SIGCONT);
+}
+
 bool program_is_running(struct program *program)
 {
     if (program->pid == 0)

@@ -83,8 +83,20 @@ bool program_wait_for_line(struct program *program, const char *text,
 bool program_wait_for_lines(struct program *program, const char *text,
                             size_t nlines, int64_t timeout_ms);
 
-/** Sends it a signal. */
+/** Sends a signal to the process that was started, and to that alone. */
 void program_signal(struct program *program, int number);
+
+/**
+ * Ends it by SIGKILL with all processes of its group, and waits until there is
+ * none of them any more, not even as a zombie.
+ */
+void program_kill(struct program *program);
+
+/** Has it stand still, with all processes of its group. */
+void program_freeze(struct program *program);
+
+/** Lets a frozen program go on. */
+void program_thaw(struct program *program);
 
 /** True while it runs. */
 bool program_is_running(struct program *program);
