@@ -54,10 +54,8 @@ static void note_life(struct seat *seat, const struct child *child)
     seat->nshort = was_short ? seat->nshort + 1 : 0;
 }
 
-static void give_up(struct supervisor *supervisor, const struct child *child)
+static void give_up(struct supervisor *supervisor, const char *what)
 {
-    char what[VITALS_WHAT_BYTES];
-    child_describe_end(child, what);
     log_line(LOG_LEVEL_ERROR, "supervisor", NULL, 0,
              "no child got ready in %d tries each, the last one: %s; giving up",
              MOST_FAILED, what);
@@ -89,7 +87,9 @@ static bool goes_on(struct seat *seat, const struct child *child)
     note_life(seat, child);
     if (!is_hopeless(supervisor))
         return true;
-    give_up(supervisor, child);
+    char what[VITALS_WHAT_BYTES];
+    child_describe_end(child, what);
+    give_up(supervisor, what);
     return false;
 }
 
@@ -112,14 +112,14 @@ static void start_one(struct seat *seat)
     log_line(LOG_LEVEL_ERROR, "supervisor", NULL, 0,
              "can't start child %zu: %s", seat->number, strerror(-status));
     if (is_hopeless(seat->supervisor))
-        supervisor_give_up(seat->supervisor, COMMAND_EXIT_FAILURE);
+        give_up(seat->supervisor, strerror(-status));
 }
 
 /* Lets the seat be empty for as long as it is better so. */
 static void rest(struct seat *seat)
 {
     int64_t wait_ms = wait_before(seat);
-    if (wait_ms == 0)
+    if (wait_ms == 0 || coro_event_is_set(&seat->supervisor->stopping))
         return;
     log_line(LOG_LEVEL_INFO, "supervisor", NULL, 0,
              "child %zu is started again in %.1f s", seat->number,

@@ -131,13 +131,23 @@ static int open_input(const struct program_options *options)
     return fd;
 }
 
+/* Several processes may write there, each behind what the others have written:
+ * in a file of memory they would have to agree on the place otherwise. */
+static int open_stream(const char *name)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(fcntl(fd, F_SETFL, O_APPEND), 0);
+    return fd;
+}
+
 void program_start_with(struct program *program,
                         const struct program_options *options)
 {
     program_release(program);
     program->is_started = true;
-    program->output.fd = memfd_create("output", MFD_CLOEXEC);
-    program->log.fd = memfd_create("log", MFD_CLOEXEC);
+    program->output.fd = open_stream("output");
+    program->log.fd = open_stream("log");
     assert_true(program->output.fd >= 0 && program->log.fd >= 0);
     int input_fd = open_input(options);
     pid_t parent = getpid();
