@@ -29,11 +29,11 @@
 #define RUN(scene) "run", "--redis", redis_url(&(scene)->redis)
 
 /* Starts corq and waits until all its children are ready. */
-#define run_family(scene, n, ...)                                        \
-    do {                                                                 \
-        program_start(&(scene)->corq,                                    \
-                      PROGRAM_ARGS(RUN(scene), "--processes", #n, ##__VA_ARGS__)); \
-        assert_true(scene_sees_lines(scene, "ready: up to", n));         \
+#define run_family(scene, n, ...)                                             \
+    do {                                                                      \
+        program_start(&(scene)->corq, PROGRAM_ARGS(RUN(scene), "--processes", \
+                                                   #n, ##__VA_ARGS__));       \
+        assert_true(scene_sees_lines(scene, "ready: up to", n));              \
     } while (0)
 
 static pid_t first_child(struct scene *scene)
@@ -307,9 +307,8 @@ static void when_the_supervisor_dies_its_children_end(void **state)
     print_message("children ended after %.2f s\n", (double)took_ms / 1000);
     assert_true(took_ms < (int64_t)test_scale(3500, 20000));
     assert_int_equal(scene_count_waiting(scene, "queue"), 3);
-    assert_int_equal(program_count_lines(&scene->corq,
-                                         "the supervisor is gone"),
-                     3);
+    assert_int_equal(
+        program_count_lines(&scene->corq, "the supervisor is gone"), 3);
 }
 
 static void a_child_that_stands_still_dies_with_its_supervisor(void **state)
