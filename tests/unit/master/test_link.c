@@ -24,8 +24,7 @@ static int hear(void *argument)
 {
     struct heard *heard = argument;
     do
-        heard->last =
-            link_receive(heard->fd, &heard->messages[heard->n % 4]);
+        heard->last = link_receive(heard->fd, &heard->messages[heard->n % 4]);
     while (heard->last == 1 && ++heard->n > 0);
     return 0;
 }

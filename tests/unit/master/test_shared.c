@@ -21,12 +21,13 @@ static char *const words[] = {redis, url, none, queue, key};
 static struct shared make(size_t nplaces, size_t nmarks)
 {
     struct shared shared;
-    assert_int_equal(shared_create(&shared, &(struct shared_options){
-                                                .nplaces = nplaces,
-                                                .nmarks = nmarks,
-                                                .nwords = 5,
-                                                .words = words,
-                                            }),
+    assert_int_equal(shared_create(&shared,
+                                   &(struct shared_options){
+                                       .nplaces = nplaces,
+                                       .nmarks = nmarks,
+                                       .nwords = 5,
+                                       .words = words,
+                                   }),
                      0);
     return shared;
 }
