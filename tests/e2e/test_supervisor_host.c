@@ -29,14 +29,13 @@ static void run_watched(struct scene *scene)
 {
     const char *environment[] = {scene->notify.variable,
                                  "WATCHDOG_USEC=2000000", NULL};
-    program_start_with(
-        &scene->corq,
-        &(struct program_options){
-            .arguments = PROGRAM_ARGS("run", "--redis",
-                                      redis_url(&scene->redis), "--processes",
-                                      "2", "--lease", "1h"),
-            .environment = environment,
-        });
+    program_start_with(&scene->corq,
+                       &(struct program_options){
+                           .arguments = PROGRAM_ARGS(
+                               "run", "--redis", redis_url(&scene->redis),
+                               "--processes", "2", "--lease", "1h"),
+                           .environment = environment,
+                       });
     assert_true(scene_sees_lines(scene, "ready: up to", 2));
 }
 
