@@ -11,6 +11,7 @@
 #include "coro/sched/deadline.h"
 #include "coro/sched/inbox.h"
 #include "coro/sched/schedule.h"
+#include "coro/sched/tag.h"
 
 #define IDLE_MS 10000
 
@@ -20,6 +21,7 @@ struct job {
     struct coro_post finished;
     struct list link; /* in the queue, until a thread takes it */
     struct coro_thread_work work;
+    uint64_t tag; /* of who gave it */
     int result;
     struct coro_future done; /* the loop's alone */
     bool is_abandoned;       /* the loop's alone */
@@ -56,7 +58,7 @@ static struct thread *thread_of(struct coro_post *post)
 static void job_drop(struct job *job)
 {
     if (job->work.drop)
-        job->work.drop(job->work.argument);
+        coro_tag_call(job->tag, job->work.drop, job->work.argument);
     free(job);
 }
 
@@ -64,7 +66,9 @@ static void job_drop(struct job *job)
  * more to do needs no other thread. */
 static void run_job(struct coro_executor *executor, struct job *job)
 {
+    coro_tag_set(job->tag);
     job->result = job->work.function(job->work.argument);
+    coro_tag_set(0);
     pthread_mutex_lock(&executor->lock);
     executor->nidle++;
     pthread_mutex_unlock(&executor->lock);
@@ -262,7 +266,8 @@ static int job_new(const struct coro_thread_work *work, struct job **ret_job)
     struct job *job = malloc(sizeof *job);
     if (!job)
         return -ENOMEM;
-    *job = (struct job){.finished.run = on_job_finished, .work = *work};
+    *job = (struct job){
+        .finished.run = on_job_finished, .work = *work, .tag = coro_tag()};
     list_init(&job->link);
     coro_future_init(&job->done);
     *ret_job = job;
