@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coro/sched/fault.h"
 #include "coro/sched/loop.h"
-#include "coro/sched/overflow.h"
 #include "worker/log.h"
 
 #define THREAD_STACK_BYTES ((size_t)1 << 20)
@@ -107,7 +107,7 @@ static void wait_for_push(struct runner *runner)
 static void *run(void *argument)
 {
     struct runner *runner = argument;
-    coro_overflow_watch(); /* without it an overflow only says less */
+    coro_fault_watch(); /* without it an overflow only says less */
     coro_loop_run_forever(runner->loop);
     wait_for_push(runner);
     struct coro_submit_node *rest = coro_submit_close(&runner->down);
@@ -115,7 +115,7 @@ static void *run(void *argument)
         receive(runner, rest);
     coro_loop_free(runner->loop);
     pool_release(&runner->pool);
-    coro_overflow_unwatch();
+    coro_fault_unwatch();
     log_thread_end();
     coro_submit_push(runner->pool.options.up, &runner->farewell.node);
     return NULL;
@@ -125,11 +125,7 @@ static int start_thread(struct runner *runner)
 {
     sigset_t all, before;
     sigfillset(&all);
-    sigdelset(&all, SIGSEGV);
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGFPE);
-    sigdelset(&all, SIGILL);
-    sigdelset(&all, SIGABRT);
+    coro_fault_unblock(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     /* Not what `ulimit -s` says: the loop's own frames need little, but some. */
     pthread_attr_t attributes;

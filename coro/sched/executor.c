@@ -9,6 +9,7 @@
 
 #include "coro/base/ensure.h"
 #include "coro/sched/deadline.h"
+#include "coro/sched/fault.h"
 #include "coro/sched/inbox.h"
 #include "coro/sched/schedule.h"
 #include "coro/sched/tag.h"
@@ -95,6 +96,7 @@ static void *work(void *argument)
 {
     struct thread *thread = argument;
     struct coro_executor *executor = thread->executor;
+    coro_fault_watch_executor();
     pthread_mutex_lock(&executor->lock);
     struct job *job;
     while ((job = next_job(executor))) {
@@ -106,6 +108,7 @@ static void *work(void *argument)
     executor->nidle--;
     executor->nthreads--;
     pthread_mutex_unlock(&executor->lock);
+    coro_fault_unwatch();
     /* Refused, it is coro_executor_end() who joins it. */
     coro_loop_post(executor->loop, &thread->ended);
     return NULL;
@@ -130,6 +133,7 @@ static int create_thread(struct thread *thread)
 {
     sigset_t all, before;
     sigfillset(&all);
+    coro_fault_unblock(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(&thread->id, NULL, work, thread);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
