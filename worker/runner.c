@@ -9,6 +9,7 @@
 
 #include "coro/sched/fault.h"
 #include "coro/sched/loop.h"
+#include "worker/blame.h"
 #include "worker/log.h"
 
 #define THREAD_STACK_BYTES ((size_t)1 << 20)
@@ -16,6 +17,7 @@
 struct runner {
     struct coro_loop *loop;
     struct pool pool;
+    struct blame blame;
     struct coro_submit down;
     struct coro_source log; /* writes the log out once a turn */
     struct coro_callback stopped;
@@ -171,8 +173,10 @@ int runner_start(const struct pool_options *options, struct runner **ret_runner)
     coro_submit_open(&runner->down, runner->loop, receive, runner);
     runner->farewell.kind = MESSAGE_STOPPED;
     pthread_mutex_init(&runner->asking, NULL);
+    blame_start(&runner->blame, options->vitals, &runner->pool);
     status = start_thread(runner);
     if (status < 0) {
+        blame_stop(&runner->blame);
         coro_submit_close(&runner->down);
         coro_loop_free(runner->loop);
         pool_release(&runner->pool);
@@ -208,6 +212,7 @@ int runner_request(struct runner *runner, enum message_kind kind)
 void runner_join(struct runner *runner)
 {
     pthread_join(runner->thread, NULL);
+    blame_stop(&runner->blame);
     pthread_mutex_destroy(&runner->asking);
     free(runner);
 }
