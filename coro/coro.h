@@ -35,6 +35,7 @@
  * Task.cancel, uncancel, cancelling      coro_task_cancel(), _uncancel(),
  *                                        _ncancels()
  * get_name, set_name                     coro_task_name(), _set_name()
+ * a context variable, for one number      coro_tag(), _set()      sched/tag.h
  * sleep, sleep(0)                        coro_sleep(), coro_relax()
  * Future, set_result, set_exception      coro_future_init(), _set()
  *                                                              sched/future.h
@@ -119,6 +120,7 @@
 #include "coro/sched/semaphore.h"
 #include "coro/sched/signal.h"
 #include "coro/sched/submit.h"
+#include "coro/sched/tag.h"
 #include "coro/sched/task.h"
 #include "coro/sched/timeout.h"
 

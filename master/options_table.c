@@ -73,8 +73,9 @@ static const struct option_spec specs[] = {
         .commands = RUN,
         FIELD(handlers),
         .help = "what runs a job: 'sleep' (the payload is a number of "
-                "seconds), 'noop' or 'fail' (always fails, to try retries "
-                "out); may be repeated. With a class: for jobs that are JSON "
+                "seconds), 'noop', 'fail' (always fails, to try retries out) "
+                "or 'fault' (crashes, spins or leaks as the payload says); may "
+                "be repeated. With a class: for jobs that are JSON "
                 "objects with that class; without: for all that are no such "
                 "objects",
     },

@@ -219,7 +219,7 @@ static void leave(struct service *service)
 
 static void tell_totals(const struct service *service)
 {
-    const struct counters *counters = &service->dispatch.counters;
+    const struct counters *counters = &service->dispatch.vitals->counters;
     const struct log_field fields[] = {
         log_int("done", (int64_t)counter_read(&counters->done)),
         log_int("failed", (int64_t)counter_read(&counters->failed)),

@@ -26,6 +26,7 @@ static int make_queues(struct service *service)
             .key = given->items[i].key,
             .key_len = strlen(given->items[i].key),
             .weight = given->items[i].weight,
+            .place = (uint32_t)i,
         };
     return 0;
 }
@@ -122,9 +123,14 @@ static int start_settle(struct service *service)
 
 static int start_dispatch(struct service *service)
 {
-    int status = dispatch_start(&service->dispatch, service->loop,
-                                service->options->concurrency,
-                                service->registry, &service->settle);
+    int status =
+        dispatch_start(&service->dispatch, service->loop,
+                       &(struct dispatch_options){
+                           .concurrency = service->options->concurrency,
+                           .registry = service->registry,
+                           .settle = &service->settle,
+                           .vitals = service->vitals,
+                       });
     service->has_dispatch = status == 0;
     return status;
 }
@@ -184,20 +190,21 @@ static bool is_quiet(void *argument)
 
 static int start_heartbeat(struct service *service)
 {
-    int status = heartbeat_start(
-        &service->heartbeat, &(struct heartbeat_options){
-                                 .group = &service->tasks,
-                                 .redis = service->commands,
-                                 .identity = service->identity,
-                                 .queues = service->queues,
-                                 .nqueues = service->options->queues.count,
-                                 .concurrency = service->options->concurrency,
-                                 .counters = &service->dispatch.counters,
-                                 .in_flight = &service->dispatch.in_flight,
-                                 .is_quiet = is_quiet,
-                                 .on_signal = service_on_signal,
-                                 .argument = service,
-                             });
+    int status =
+        heartbeat_start(&service->heartbeat,
+                        &(struct heartbeat_options){
+                            .group = &service->tasks,
+                            .redis = service->commands,
+                            .identity = service->identity,
+                            .queues = service->queues,
+                            .nqueues = service->options->queues.count,
+                            .concurrency = service->options->concurrency,
+                            .counters = &service->dispatch.vitals->counters,
+                            .in_flight = &service->dispatch.in_flight,
+                            .is_quiet = is_quiet,
+                            .on_signal = service_on_signal,
+                            .argument = service,
+                        });
     service->has_heartbeat = status == 0;
     return status;
 }
@@ -232,6 +239,8 @@ void service_release_work(struct service *service)
         fetch_release(&service->fetch);
     if (service->has_sweep)
         sweep_release(&service->sweep);
+    if (service->has_dispatch)
+        dispatch_release(&service->dispatch);
     if (service->has_settle)
         settle_release(&service->settle);
     if (service->has_owner)

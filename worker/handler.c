@@ -30,6 +30,7 @@ struct registry {
 
 static const struct handler_kind *const kinds[] = {
     &handler_fail,
+    &handler_fault,
     &handler_noop,
     &handler_sleep,
 };
@@ -68,10 +69,11 @@ static const struct handler_kind *find_kind(const char *spec, char *why,
     const char *near = coro_nearest(spec, names, NKINDS);
     /* Behind a ':', in a misplaced URL, there may be a password. */
     size_t shown = strcspn(spec, ":");
-    snprintf(
-        why, why_size, "found '%.*s', expected one of: fail, noop, sleep%s%s%s",
-        shown < SPEC_SHOWN_BYTES ? (int)shown : SPEC_SHOWN_BYTES, spec,
-        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    snprintf(why, why_size,
+             "found '%.*s', expected one of: fail, fault, noop, sleep%s%s%s",
+             shown < SPEC_SHOWN_BYTES ? (int)shown : SPEC_SHOWN_BYTES, spec,
+             near ? "; did you mean '" : "", near ? near : "",
+             near ? "'?" : "");
     return NULL;
 }
 

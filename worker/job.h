@@ -44,6 +44,7 @@ struct job_queue {
     const char *key;
     size_t key_len;
     unsigned weight; /* 0: strict priority */
+    uint32_t place;  /* among the process's queues, from 0 on */
 };
 
 struct job {

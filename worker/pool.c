@@ -8,6 +8,7 @@
 #include "coro/core/symbol.h"
 #include "coro/sched/defer.h"
 #include "coro/sched/dump.h"
+#include "coro/sched/tag.h"
 #include "worker/log.h"
 
 /* So many coroutines are started before others get a turn. */
@@ -21,8 +22,9 @@
 
 struct pool_slot {
     struct pool *pool;
-    struct coro_task *task; /* NULL: not started, or ended */
-    struct job *job;        /* NULL: waiting for one */
+    struct coro_task *task;    /* NULL: not started, or ended */
+    _Atomic(struct job *) job; /* NULL: waiting for one */
+    struct vitals_mark *mark;
     int64_t since_ms;
 };
 
@@ -77,19 +79,45 @@ static void count(struct counters *counters, enum job_outcome outcome)
     }
 }
 
+static struct job *job_of(const struct pool_slot *slot)
+{
+    return atomic_load_explicit(&slot->job, memory_order_acquire);
+}
+
+/* Each store is seen with those before it: whenever there is a number, what
+ * else is in the mark belongs to it. */
+static void begin_job(struct pool_slot *slot, struct job *job)
+{
+    struct vitals_mark *mark = slot->mark;
+    atomic_store_explicit(&slot->job, job, memory_order_release);
+    atomic_store_explicit(&mark->attempt, job->attempt, memory_order_release);
+    atomic_store_explicit(&mark->queue, job->queue->place,
+                          memory_order_release);
+    atomic_store_explicit(&mark->number, job->number, memory_order_release);
+    coro_tag_set(job->number);
+}
+
+static void end_job(struct pool_slot *slot)
+{
+    coro_tag_set(0);
+    atomic_store_explicit(&slot->mark->number, 0, memory_order_release);
+    atomic_store_explicit(&slot->job, NULL, memory_order_release);
+}
+
 static void run_job(struct pool_slot *slot, struct job *job)
 {
     struct pool *pool = slot->pool;
+    struct counters *counters = &pool->options.vitals->counters;
     if (job_start(job)) {
-        counter_add(&pool->options.counters->started);
-        slot->job = job;
+        counter_add(&counters->started);
         slot->since_ms = coro_loop_now_ms(pool->loop);
+        begin_job(slot, job);
         struct coro_scope scope;
         coro_scope_begin(&scope);
         job->outcome = registry_run(pool->options.registry, job);
         coro_scope_end(&scope);
-        slot->job = NULL;
-        count(pool->options.counters, job->outcome);
+        end_job(slot);
+        count(counters, job->outcome);
     }
     send_up(pool, job);
 }
@@ -119,11 +147,12 @@ static int start_one(struct pool *pool)
     static const struct coro_spawn_options options = {.name = "worker"};
     struct pool_slot *slot = &pool->slots[pool->nslots];
     slot->pool = pool;
+    slot->mark = &pool->options.vitals->marks[pool->nslots];
     int status = coro_group_spawn(&pool->group, work, slot, &options);
     if (status < 0)
         return status;
     pool->nslots++;
-    counter_add(&pool->options.counters->coroutines);
+    counter_add(&pool->options.vitals->counters.coroutines);
     return 0;
 }
 
@@ -169,6 +198,7 @@ static int start_all(void *argument)
 int pool_init(struct pool *pool, struct coro_loop *loop,
               const struct pool_options *options)
 {
+    ensure(options->vitals->nmarks >= options->concurrency);
     *pool = (struct pool){.options = *options, .loop = loop};
     coro_group_init(&pool->group, loop);
     pool->slots = calloc(options->concurrency, sizeof *pool->slots);
@@ -207,10 +237,19 @@ void pool_add(struct pool *pool, struct job *job)
     ensure(status == 0 && "more jobs than coroutines");
 }
 
+const struct job *pool_find(const struct pool *pool, uint64_t number)
+{
+    for (size_t i = 0; i < pool->options.concurrency; i++)
+        if (atomic_load_explicit(&pool->options.vitals->marks[i].number,
+                                 memory_order_acquire) == number)
+            return job_of(&pool->slots[i]);
+    return NULL;
+}
+
 void pool_cancel_jobs(struct pool *pool)
 {
     for (size_t i = 0; i < pool->nslots; i++)
-        if (pool->slots[i].job)
+        if (job_of(&pool->slots[i]))
             coro_task_cancel(pool->slots[i].task);
 }
 
@@ -223,7 +262,7 @@ void pool_stop(struct pool *pool)
 static void dump_slot(const struct pool_slot *slot,
                       const struct coro_symbols *symbols)
 {
-    const struct job *job = slot->job;
+    const struct job *job = job_of(slot);
     struct coro_inspection found;
     char calls[DUMP_CALLS_BYTES];
     int64_t now_ms = coro_now_ms();
@@ -250,7 +289,7 @@ void pool_dump(const struct pool *pool)
     size_t nrunning = 0;
     coro_symbols_open(&symbols);
     for (size_t i = 0; i < pool->nslots; i++) {
-        if (!pool->slots[i].job)
+        if (!job_of(&pool->slots[i]))
             continue;
         dump_slot(&pool->slots[i], &symbols);
         nrunning++;

@@ -6,6 +6,10 @@
  *
  * Outcomes are collected and go up once a turn of the loop. Everything here
  * belongs to the worker's loop.
+ *
+ * Which job a coroutine runs is noted where it outlives the process, and the
+ * job's number is its tag (coro/sched/tag.h), so that whatever goes wrong in
+ * the job's name can be told to be its doing.
  */
 #ifndef WORKER_POOL_H
 #define WORKER_POOL_H
@@ -15,8 +19,8 @@
 #include "coro/sched/group.h"
 #include "coro/sched/queue.h"
 #include "coro/sched/submit.h"
-#include "worker/counters.h"
 #include "worker/handler.h"
+#include "worker/vitals.h"
 
 struct pool_slot;
 
@@ -24,7 +28,7 @@ struct pool_options {
     size_t concurrency; /* how many jobs at once */
     const struct registry *registry;
     struct coro_submit *up; /* where outcomes go */
-    struct counters *counters;
+    struct vitals *vitals;  /* with a mark for each coroutine, at least */
 };
 
 struct pool {
@@ -55,6 +59,12 @@ void pool_release(struct pool *pool);
 
 /** Gives @job, with at most `concurrency` of them here at once, to the pool. */
 void pool_add(struct pool *pool, struct job *job);
+
+/**
+ * The job that runs under @number, or NULL. It may end at any moment, except in
+ * the coroutine that runs it. Context: any thread; any signal.
+ */
+const struct job *pool_find(const struct pool *pool, uint64_t number);
 
 /** Cancels every job that runs. Loop thread; does not suspend. */
 void pool_cancel_jobs(struct pool *pool);

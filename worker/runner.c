@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coro/sched/fault.h"
 #include "coro/sched/loop.h"
-#include "coro/sched/overflow.h"
+#include "worker/blame.h"
 #include "worker/log.h"
 
 #define THREAD_STACK_BYTES ((size_t)1 << 20)
@@ -16,6 +17,7 @@
 struct runner {
     struct coro_loop *loop;
     struct pool pool;
+    struct blame blame;
     struct coro_submit down;
     struct coro_source log; /* writes the log out once a turn */
     struct coro_callback stopped;
@@ -107,7 +109,7 @@ static void wait_for_push(struct runner *runner)
 static void *run(void *argument)
 {
     struct runner *runner = argument;
-    coro_overflow_watch(); /* without it an overflow only says less */
+    coro_fault_watch(); /* without it an overflow only says less */
     coro_loop_run_forever(runner->loop);
     wait_for_push(runner);
     struct coro_submit_node *rest = coro_submit_close(&runner->down);
@@ -115,7 +117,7 @@ static void *run(void *argument)
         receive(runner, rest);
     coro_loop_free(runner->loop);
     pool_release(&runner->pool);
-    coro_overflow_unwatch();
+    coro_fault_unwatch();
     log_thread_end();
     coro_submit_push(runner->pool.options.up, &runner->farewell.node);
     return NULL;
@@ -125,11 +127,7 @@ static int start_thread(struct runner *runner)
 {
     sigset_t all, before;
     sigfillset(&all);
-    sigdelset(&all, SIGSEGV);
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGFPE);
-    sigdelset(&all, SIGILL);
-    sigdelset(&all, SIGABRT);
+    coro_fault_unblock(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     /* Not what `ulimit -s` says: the loop's own frames need little, but some. */
     pthread_attr_t attributes;
@@ -175,8 +173,10 @@ int runner_start(const struct pool_options *options, struct runner **ret_runner)
     coro_submit_open(&runner->down, runner->loop, receive, runner);
     runner->farewell.kind = MESSAGE_STOPPED;
     pthread_mutex_init(&runner->asking, NULL);
+    blame_start(&runner->blame, options->vitals, &runner->pool);
     status = start_thread(runner);
     if (status < 0) {
+        blame_stop(&runner->blame);
         coro_submit_close(&runner->down);
         coro_loop_free(runner->loop);
         pool_release(&runner->pool);
@@ -212,6 +212,7 @@ int runner_request(struct runner *runner, enum message_kind kind)
 void runner_join(struct runner *runner)
 {
     pthread_join(runner->thread, NULL);
+    blame_stop(&runner->blame);
     pthread_mutex_destroy(&runner->asking);
     free(runner);
 }

@@ -26,7 +26,8 @@ struct runner;
  *
  * @options  see pool.h; what it points to must outlive the thread.
  *
- * Returns 0 or a negative errno. All signals are blocked in the thread.
+ * Returns 0 or a negative errno. All signals but those of faults are blocked
+ * in the thread.
  * Ownership: runner_join(). Context: the master thread.
  */
 int runner_start(const struct pool_options *options,

@@ -2,6 +2,20 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct vitals *vitals_new(size_t nmarks)
+{
+    size_t align = alignof(struct vitals);
+    size_t bytes = (vitals_bytes(nmarks) + align - 1) / align * align;
+    struct vitals *vitals = aligned_alloc(align, bytes);
+    if (!vitals)
+        return NULL;
+    memset(vitals, 0, bytes);
+    vitals->nmarks = nmarks;
+    return vitals;
+}
 
 /* Those that end processes. The C library has such a table only since 2.32. */
 static const char *const names[] = {

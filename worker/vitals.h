@@ -87,6 +87,12 @@ static inline size_t vitals_bytes(size_t nmarks)
     return sizeof(struct vitals) + nmarks * sizeof(struct vitals_mark);
 }
 
+/**
+ * A page of zeros with room for @nmarks marks, or NULL when there is no memory.
+ * Ownership: free(). For a process without a supervisor.
+ */
+struct vitals *vitals_new(size_t nmarks);
+
 /* Text enough for what vitals_describe_crash() has to say. */
 #define VITALS_WHAT_BYTES 120
 

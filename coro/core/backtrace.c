@@ -1,6 +1,7 @@
 #include "coro/core/backtrace.h"
 
 #include <string.h>
+#include <ucontext.h>
 #include <unwind.h>
 
 struct walk {
@@ -126,6 +127,65 @@ static void walk_on(void *argument)
     _Unwind_Backtrace(note_frame, argument);
 }
 
+/* --- what was interrupted ------------------------------------------------- */
+
+#    if defined(__x86_64__)
+
+static uintptr_t interrupted_ip(const ucontext_t *interrupted)
+{
+    return (uintptr_t)interrupted->uc_mcontext.gregs[REG_RIP];
+}
+
+/* The caller of something that has not saved anything yet. */
+static void read_caller(const ucontext_t *interrupted,
+                        struct registers *registers)
+{
+    const greg_t *values = interrupted->uc_mcontext.gregs;
+    static const int saved[] = {REG_RBX, REG_R12, REG_R13, REG_R14, REG_R15};
+    const uintptr_t *top = (const void *)values[REG_RSP];
+    registers->ip = top[0];
+    registers->sp = (uintptr_t)(top + 1);
+    registers->fp = (uintptr_t)values[REG_RBP];
+    for (size_t i = 0; i < sizeof saved / sizeof *saved; i++)
+        registers->saved[i] = (uintptr_t)values[saved[i]];
+}
+
+#    else
+
+static uintptr_t interrupted_ip(const ucontext_t *interrupted)
+{
+    return (uintptr_t)interrupted->uc_mcontext.pc;
+}
+
+static void read_caller(const ucontext_t *interrupted,
+                        struct registers *registers)
+{
+    const mcontext_t *machine = &interrupted->uc_mcontext;
+    registers->ip = machine->regs[30];
+    registers->sp = machine->sp;
+    registers->fp = machine->regs[29];
+    for (size_t i = 0; i < 10; i++)
+        registers->saved[i] = machine->regs[19 + i];
+}
+
+#    endif
+
+size_t coro_backtrace_interrupted(const void *context, uintptr_t *frames,
+                                  size_t capacity)
+{
+    uintptr_t ip = interrupted_ip(context);
+    struct walk walk = {frames, capacity, 0, ip};
+    if (ip != 0)
+        _Unwind_Backtrace(note_frame, &walk);
+    if (walk.nframes > 1 || _Unwind_FindEnclosingFunction((void *)(ip + 1)))
+        return walk.nframes;
+    struct registers registers = {0};
+    read_caller(context, &registers);
+    walk.first = registers.ip;
+    coro_backtrace_call(&registers, walk_on, &walk);
+    return walk.nframes;
+}
+
 size_t coro_backtrace_of(const struct coro_context *context, uintptr_t *frames,
                          size_t capacity)
 {
@@ -137,6 +197,13 @@ size_t coro_backtrace_of(const struct coro_context *context, uintptr_t *frames,
 }
 
 #else
+
+size_t coro_backtrace_interrupted(const void *context, uintptr_t *frames,
+                                  size_t capacity)
+{
+    (void)context;
+    return coro_backtrace(frames, capacity);
+}
 
 size_t coro_backtrace_of(const struct coro_context *context, uintptr_t *frames,
                          size_t capacity)

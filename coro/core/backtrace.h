@@ -31,6 +31,18 @@
 size_t coro_backtrace(uintptr_t *frames, size_t capacity);
 
 /**
+ * As coro_backtrace(), for what a signal has interrupted in this thread: from
+ * the interrupted function on, without the handler's own frames. Who called
+ * what is no code, through a pointer that is wrong, is found as well.
+ *
+ * @context  the third argument of the signal handler.
+ *
+ * Context: within that signal handler.
+ */
+size_t coro_backtrace_interrupted(const void *context, uintptr_t *frames,
+                                  size_t capacity);
+
+/**
  * As coro_backtrace(), for the flow that is suspended in @context. It must not
  * run meanwhile. Context: as coro_backtrace().
  */

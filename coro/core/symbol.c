@@ -227,3 +227,28 @@ void coro_symbols_describe(const struct coro_symbols *symbols,
     else
         snprintf(text, capacity, "0x%llx", (unsigned long long)address);
 }
+
+void coro_symbols_calls(const struct coro_symbols *symbols,
+                        const uintptr_t *frames, size_t nframes, char *text,
+                        size_t capacity)
+{
+    static const char more[] = "…";
+    size_t len = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < nframes; i++) {
+        char call[128];
+        /* A call that never returns may be the last thing in its function:
+         * where it would go on is then the next one's beginning. */
+        uintptr_t at = i > 0 ? frames[i] - 1 : frames[i];
+        const char *name = coro_symbols_name(symbols, at, NULL);
+        if (!name)
+            coro_symbols_describe(symbols, at, call, sizeof call);
+        int n = snprintf(text + len, capacity - len, "%s%s", len ? " < " : "",
+                         name ? name : call);
+        if (n < 0 || (size_t)n + sizeof more >= capacity - len) {
+            snprintf(text + len, capacity - len, "%s", more);
+            return;
+        }
+        len += (size_t)n;
+    }
+}

@@ -51,4 +51,16 @@ const char *coro_symbols_name(const struct coro_symbols *symbols,
 void coro_symbols_describe(const struct coro_symbols *symbols,
                            uintptr_t address, char *text, size_t capacity);
 
+/**
+ * Writes the names of the functions in @frames, a backtrace, to @text, as a
+ * string in one line: "innermost < its caller < …"; what does not fit is cut
+ * off with a "…". Context: any thread; any signal, if it interrupts neither
+ * the dynamic linker nor anything that holds its lock.
+ *
+ * @capacity  of @text in bytes, at least 8.
+ */
+void coro_symbols_calls(const struct coro_symbols *symbols,
+                        const uintptr_t *frames, size_t nframes, char *text,
+                        size_t capacity);
+
 #endif

@@ -4,12 +4,13 @@
 #include "coro/base/ensure.h"
 #include "coro/sched/loop.h"
 #include "coro/sched/schedule.h"
+#include "coro/sched/tag.h"
 
 static void run_call(struct coro_callback *callback)
 {
     struct coro_call *call = list_entry(callback, struct coro_call, callback);
     call->loop = NULL;
-    call->function(call->argument);
+    coro_tag_call(call->tag, call->function, call->argument);
 }
 
 static void make_ready(struct coro_timer *timer)
@@ -25,7 +26,8 @@ static void prepare(struct coro_loop *loop, struct coro_call *call,
     *call = (struct coro_call){.callback.run = run_call,
                                .loop = loop,
                                .function = function,
-                               .argument = argument};
+                               .argument = argument,
+                               .tag = coro_tag()};
     coro_timer_init(&call->timer, make_ready);
 }
 

@@ -30,6 +30,7 @@ struct coro_call {
     struct coro_loop *loop;
     void (*function)(void *argument);
     void *argument;
+    uint64_t tag; /* of who ordered it */
 };
 
 /** Calls @function(@argument) in the next pass, after what is ready now. */

@@ -111,24 +111,9 @@ void coro_inspection_calls(const struct coro_inspection *inspection,
                            const struct coro_symbols *symbols, char *text,
                            size_t capacity)
 {
-    static const char more[] = "…";
-    size_t len = 0;
-    text[0] = '\0';
-    for (size_t i = first_call(inspection, symbols); i < inspection->nframes;
-         i++) {
-        char call[128];
-        uintptr_t at = inspection->frames[i];
-        const char *name = coro_symbols_name(symbols, at, NULL);
-        if (!name)
-            coro_symbols_describe(symbols, at, call, sizeof call);
-        int n = snprintf(text + len, capacity - len, "%s%s", len ? " < " : "",
-                         name ? name : call);
-        if (n < 0 || (size_t)n + sizeof more >= capacity - len) {
-            snprintf(text + len, capacity - len, "%s", more);
-            return;
-        }
-        len += (size_t)n;
-    }
+    size_t first = first_call(inspection, symbols);
+    coro_symbols_calls(symbols, inspection->frames + first,
+                       inspection->nframes - first, text, capacity);
 }
 
 /* --- the whole dump ------------------------------------------------------ */

@@ -9,8 +9,10 @@
 
 #include "coro/base/ensure.h"
 #include "coro/sched/deadline.h"
+#include "coro/sched/fault.h"
 #include "coro/sched/inbox.h"
 #include "coro/sched/schedule.h"
+#include "coro/sched/tag.h"
 
 #define IDLE_MS 10000
 
@@ -20,6 +22,7 @@ struct job {
     struct coro_post finished;
     struct list link; /* in the queue, until a thread takes it */
     struct coro_thread_work work;
+    uint64_t tag; /* of who gave it */
     int result;
     struct coro_future done; /* the loop's alone */
     bool is_abandoned;       /* the loop's alone */
@@ -56,7 +59,7 @@ static struct thread *thread_of(struct coro_post *post)
 static void job_drop(struct job *job)
 {
     if (job->work.drop)
-        job->work.drop(job->work.argument);
+        coro_tag_call(job->tag, job->work.drop, job->work.argument);
     free(job);
 }
 
@@ -64,7 +67,9 @@ static void job_drop(struct job *job)
  * more to do needs no other thread. */
 static void run_job(struct coro_executor *executor, struct job *job)
 {
+    coro_tag_set(job->tag);
     job->result = job->work.function(job->work.argument);
+    coro_tag_set(0);
     pthread_mutex_lock(&executor->lock);
     executor->nidle++;
     pthread_mutex_unlock(&executor->lock);
@@ -91,6 +96,7 @@ static void *work(void *argument)
 {
     struct thread *thread = argument;
     struct coro_executor *executor = thread->executor;
+    coro_fault_watch_executor();
     pthread_mutex_lock(&executor->lock);
     struct job *job;
     while ((job = next_job(executor))) {
@@ -102,6 +108,7 @@ static void *work(void *argument)
     executor->nidle--;
     executor->nthreads--;
     pthread_mutex_unlock(&executor->lock);
+    coro_fault_unwatch();
     /* Refused, it is coro_executor_end() who joins it. */
     coro_loop_post(executor->loop, &thread->ended);
     return NULL;
@@ -126,6 +133,7 @@ static int create_thread(struct thread *thread)
 {
     sigset_t all, before;
     sigfillset(&all);
+    coro_fault_unblock(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(&thread->id, NULL, work, thread);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -262,7 +270,8 @@ static int job_new(const struct coro_thread_work *work, struct job **ret_job)
     struct job *job = malloc(sizeof *job);
     if (!job)
         return -ENOMEM;
-    *job = (struct job){.finished.run = on_job_finished, .work = *work};
+    *job = (struct job){
+        .finished.run = on_job_finished, .work = *work, .tag = coro_tag()};
     list_init(&job->link);
     coro_future_init(&job->done);
     *ret_job = job;

@@ -15,11 +15,12 @@
  * one that stays idle ends. coro_loop_free() waits for what runs and drops what
  * waits.
  *
- * Safety: the work runs with no lock held and all signals blocked. It is no
- * coroutine and must not suspend; what it wants of the loop it submits, like
- * any other thread. A thread can't be made to stop: when the coroutine that
- * waits is cancelled or late, the work goes on and its result is dropped. So
- * @argument must not lie on that coroutine's stack, unless it never is.
+ * Safety: the work runs with no lock held, and with all signals blocked but
+ * those of faults (fault.h). It is no coroutine and must not suspend; what it
+ * wants of the loop it submits, like any other thread. A thread can't be made
+ * to stop: when the coroutine that waits is cancelled or late, the work goes on
+ * and its result is dropped. So @argument must not lie on that coroutine's
+ * stack, unless it never is.
  */
 #ifndef CORO_SCHED_EXECUTOR_H
 #define CORO_SCHED_EXECUTOR_H

@@ -5,6 +5,7 @@
 
 #include "coro/base/ensure.h"
 #include "coro/sched/schedule.h"
+#include "coro/sched/tag.h"
 
 /* How many messages one turn works off. Each may have become a task. */
 #define PORTION 1000
@@ -76,6 +77,7 @@ struct call {
     struct coro_post post;
     void (*function)(void *argument);
     void *argument;
+    uint64_t tag; /* of who ordered it */
 };
 
 static void run_call(struct coro_post *post, int status)
@@ -83,7 +85,7 @@ static void run_call(struct coro_post *post, int status)
     struct call call = *list_entry(post, struct call, post);
     free(list_entry(post, struct call, post));
     if (status == 0)
-        call.function(call.argument);
+        coro_tag_call(call.tag, call.function, call.argument);
 }
 
 int coro_call_soon_threadsafe(struct coro_loop *loop,
@@ -95,8 +97,10 @@ int coro_call_soon_threadsafe(struct coro_loop *loop,
     struct call *call = malloc(sizeof *call);
     if (!call)
         return -ENOMEM;
-    *call = (struct call){
-        .post.run = run_call, .function = function, .argument = argument};
+    *call = (struct call){.post.run = run_call,
+                          .function = function,
+                          .argument = argument,
+                          .tag = coro_tag()};
     int status = coro_loop_post(loop, &call->post);
     if (status < 0)
         free(call);

@@ -37,6 +37,26 @@ size_t coro_loop_ntasks(const struct coro_loop *loop)
     return loop->ntasks;
 }
 
+/* A task lies in its stack, which stays mapped when it has ended, and nothing
+ * but another task's tag comes to lie where its tag was. */
+void coro_loop_pulse(const struct coro_loop *loop, struct coro_pulse *ret_pulse)
+{
+    uint64_t turns = atomic_load_explicit(&loop->npasses, memory_order_acquire);
+    const struct coro_task *task = coro_loop_served(loop);
+    uint64_t tag =
+        task ? atomic_load_explicit(&task->tag, memory_order_acquire) : 0;
+    *ret_pulse = (struct coro_pulse){
+        .turns = turns,
+        .is_asleep =
+            atomic_load_explicit(&loop->is_asleep, memory_order_relaxed),
+    };
+    if (coro_loop_served(loop) != task ||
+        atomic_load_explicit(&loop->npasses, memory_order_relaxed) != turns)
+        return;
+    ret_pulse->task = (uintptr_t)task;
+    ret_pulse->tag = tag;
+}
+
 const struct coro_stack_pool *coro_loop_stacks(const struct coro_loop *loop)
 {
     return &loop->stacks;
@@ -172,9 +192,14 @@ static void look_at_io(struct coro_loop *loop)
     loop->io_looked_ns = loop->now_ns;
     bool may_sleep =
         loop->nready == 0 && !atomic_load(&loop->stop) && arm_sources(loop);
-    if (may_sleep)
-        set_timer(loop);
-    event_base_loop(loop->base, may_sleep ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
+    if (!may_sleep) {
+        event_base_loop(loop->base, EVLOOP_NONBLOCK);
+        return;
+    }
+    set_timer(loop);
+    atomic_store_explicit(&loop->is_asleep, true, memory_order_relaxed);
+    event_base_loop(loop->base, EVLOOP_ONCE);
+    atomic_store_explicit(&loop->is_asleep, false, memory_order_relaxed);
 }
 
 /* --- turns --------------------------------------------------------------- */

@@ -133,6 +133,26 @@ struct event_base *coro_loop_event_base(struct coro_loop *loop);
 /** When the present turn began, as coro_now_ms(), without asking the clock. */
 int64_t coro_loop_now_ms(const struct coro_loop *loop);
 
+/* What a loop is doing, for whoever watches it. */
+struct coro_pulse {
+    uint64_t turns; /* how often it has begun a pass over what is ready */
+    uint64_t task;  /* tells the tasks of one turn apart; 0: none runs */
+    uint64_t tag;   /* of that task, see tag.h */
+    bool is_asleep; /* it sleeps, or looks at I/O before it would */
+};
+
+/**
+ * Reads the pulse of @loop. Within one turn no task runs twice: as long as
+ * `turns` and `task` stay the same, that task has been running without a
+ * switch; if `tag` stays too, it is doing the same work. A task for which
+ * something is done on the loop's stack counts as running. A pulse that changes
+ * while it is being read shows no task.
+ *
+ * Context: any thread, as long as nobody frees @loop.
+ */
+void coro_loop_pulse(const struct coro_loop *loop,
+                     struct coro_pulse *ret_pulse);
+
 /** How many tasks there are that have not ended. */
 size_t coro_loop_ntasks(const struct coro_loop *loop);
 

@@ -9,12 +9,14 @@
 #include "coro/sched/deadline.h"
 #include "coro/sched/inbox.h"
 #include "coro/sched/schedule.h"
+#include "coro/sched/tag.h"
 
 struct coro_remote {
     atomic_uint nrefs;
     struct coro_loop *loop; /* with a reference */
     coro_task_fn *function;
     void *argument;
+    uint64_t tag; /* of who submitted it */
 
     pthread_mutex_t lock;
     pthread_cond_t done;
@@ -46,7 +48,7 @@ void coro_remote_unref(struct coro_remote *remote)
     if (!remote || atomic_fetch_sub(&remote->nrefs, 1) != 1)
         return;
     if (remote->free_value)
-        remote->free_value(remote->value);
+        coro_tag_call(remote->tag, remote->free_value, remote->value);
     pthread_cond_destroy(&remote->done);
     pthread_mutex_destroy(&remote->lock);
     coro_loop_unref(remote->loop);
@@ -104,6 +106,7 @@ static void start_task(struct coro_post *post, int status)
         finish(remote, status, 0);
         return;
     }
+    remote->task->tag = remote->tag;
     list_append(&remote->loop->remotes, &remote->link);
     remote->ended.run = on_task_ended;
     coro_future_add_callback(coro_task_future(remote->task), &remote->ended);
@@ -140,6 +143,7 @@ static struct coro_remote *remote_new(struct coro_loop *loop,
     remote->loop = coro_loop_ref(loop);
     remote->function = function;
     remote->argument = argument;
+    remote->tag = coro_tag();
     remote->start.run = start_task;
     remote->cancel.run = cancel_task;
     pthread_mutex_init(&remote->lock, NULL);

@@ -6,6 +6,7 @@
 
 #include "coro/base/ensure.h"
 #include "coro/sched/flow.h"
+#include "coro/sched/tag.h"
 
 static _Thread_local struct coro_loop *current_loop;
 
@@ -33,7 +34,7 @@ bool coro_schedule_is_own(const struct coro_loop *loop)
 
 struct coro_task *coro_task_current(void)
 {
-    return current_loop ? current_loop->current : NULL;
+    return current_loop ? coro_loop_running(current_loop) : NULL;
 }
 
 struct coro_flow coro_flow(void)
@@ -108,6 +109,12 @@ static inline struct coro_task *next_task(struct coro_loop *loop)
     return next;
 }
 
+/* Other threads may look at it, see coro_loop_pulse(). */
+static inline void set_current(struct coro_loop *loop, struct coro_task *task)
+{
+    atomic_store_explicit(&loop->current, task, memory_order_relaxed);
+}
+
 /* A task that has ended can't free the stack that it stands on: the next one
  * to run does it. */
 static inline void bury(struct coro_loop *loop)
@@ -143,7 +150,7 @@ static __attribute__((noinline)) int suspend(struct coro_loop *loop,
         return self->wake_status;
     }
     self->since_ms = loop->wheel.now_ms;
-    loop->current = next;
+    set_current(loop, next);
     if (next) {
         next->state = CORO_TASK_RUNNING;
         coro_sanitize_leave(&self->notes, &next->notes, false);
@@ -161,7 +168,7 @@ static __attribute__((noinline)) int suspend(struct coro_loop *loop,
 static __attribute__((noinline)) void enter(struct coro_loop *loop,
                                             struct coro_task *task)
 {
-    loop->current = task;
+    set_current(loop, task);
     task->state = CORO_TASK_RUNNING;
     coro_sanitize_leave(&loop->notes, &task->notes, false);
     coro_context_switch(&loop->context, &task->context);
@@ -174,7 +181,9 @@ static void run_errands(struct coro_loop *loop)
     while (loop->errand.function) {
         struct coro_errand errand = loop->errand;
         loop->errand.function = NULL;
+        atomic_store_explicit(&loop->served, errand.task, memory_order_relaxed);
         errand.function(errand.argument);
+        atomic_store_explicit(&loop->served, NULL, memory_order_relaxed);
         enter(loop, errand.task);
     }
 }
@@ -182,6 +191,10 @@ static void run_errands(struct coro_loop *loop)
 void coro_schedule_pass(struct coro_loop *loop)
 {
     loop->pass_left = loop->nready;
+    atomic_store_explicit(
+        &loop->npasses,
+        atomic_load_explicit(&loop->npasses, memory_order_relaxed) + 1,
+        memory_order_relaxed);
     while (loop->pass_left > 0) {
         struct coro_callback *ready = pop_ready(loop);
         if (ready->run) {
@@ -340,7 +353,7 @@ static inline void leave_for_ever(struct coro_loop *loop,
 {
     struct coro_task *next = next_task(loop);
     loop->ended = self;
-    loop->current = next;
+    set_current(loop, next);
     if (next)
         next->state = CORO_TASK_RUNNING;
     coro_sanitize_leave(&self->notes, next ? &next->notes : &loop->notes, true);
@@ -352,7 +365,7 @@ static void task_main(void)
 {
     coro_context_is_first();
     struct coro_loop *loop = current_loop;
-    struct coro_task *self = loop->current;
+    struct coro_task *self = coro_loop_running(loop);
     coro_sanitize_arrive(&self->notes, &loop->notes);
     bury(loop);
     int result = -ECANCELED;
@@ -370,6 +383,12 @@ static void task_main(void)
     leave_for_ever(loop, self);
     ensure(self->state == CORO_TASK_DONE && false);
 }
+
+/* Another thread that looks at the tag of a task that has just ended must not
+ * find there what is noted in a stack that is free. */
+_Static_assert(offsetof(struct coro_task, tag) + sizeof(uint64_t) <=
+                   sizeof(struct coro_task) - sizeof(struct coro_stack_free),
+               "a tag is never overwritten by anything but a tag");
 
 /* A task on @stack, at the very top of it; all fields set but its purpose. */
 static struct coro_task *place_task(struct coro_loop *loop,
@@ -400,6 +419,7 @@ static struct coro_task *place_task(struct coro_loop *loop,
     task->group = NULL;
     task->id = ++loop->last_id;
     task->since_ms = loop->wheel.now_ms;
+    atomic_store_explicit(&task->tag, coro_tag(), memory_order_relaxed);
     task->stack = stack;
     task->has_canary = stack.has_canary;
     return task;

@@ -55,7 +55,8 @@ struct coro_task {
     void *argument;
     const char *name;
     uint64_t id;
-    struct list all;          /* in the loop's list of tasks */
+    _Atomic(uint64_t) tag; /* whose work it does; also read by other threads */
+    struct list all;       /* in the loop's list of tasks */
     struct coro_group *group; /* its owner, or NULL */
     struct list in_group;
     struct coro_gen *generator;        /* the innermost one it stands in */
@@ -73,7 +74,7 @@ struct coro_errand {
 
 struct coro_loop {
     struct coro_context context; /* of the loop's own frame, while tasks run */
-    struct coro_task *current;
+    _Atomic(struct coro_task *) current; /* written by its own thread only */
     struct coro_callback *ready_first;
     struct coro_callback *ready_last;
     size_t nready;
@@ -81,6 +82,9 @@ struct coro_loop {
     struct coro_task *ended; /* left its stack for ever; to be buried */
     const void *owner;       /* the thread that it belongs to */
     struct coro_errand errand;
+    _Atomic(struct coro_task *) served; /* whose errand is being run */
+    _Atomic(uint64_t) npasses;
+    atomic_bool is_asleep; /* or is looking at I/O, ready to sleep */
     struct coro_sanitize notes;
 
     struct coro_stack_pool stacks;
@@ -113,6 +117,20 @@ struct coro_loop {
     unsigned max_threads;
     int64_t thread_idle_ms;
 };
+
+/** The task that runs, or NULL. Context: any thread, while @loop lives. */
+static inline struct coro_task *coro_loop_running(const struct coro_loop *loop)
+{
+    return atomic_load_explicit(&loop->current, memory_order_relaxed);
+}
+
+/** The same, or the one for which the loop's own frame is doing something. */
+static inline struct coro_task *coro_loop_served(const struct coro_loop *loop)
+{
+    struct coro_task *task = coro_loop_running(loop);
+    return task ? task
+                : atomic_load_explicit(&loop->served, memory_order_relaxed);
+}
 
 /** Runs what is ready now, once each. Context: loop thread, not in a task. */
 void coro_schedule_pass(struct coro_loop *loop);

@@ -6,6 +6,7 @@
 #include "coro/sched/flow.h"
 #include "coro/sched/future.h"
 #include "coro/sched/schedule.h"
+#include "coro/sched/tag.h"
 
 struct coro_task *coro_task_ref(struct coro_task *task)
 {
@@ -28,9 +29,15 @@ void coro_task_destroy(struct coro_task *task)
     ensure(task->state == CORO_TASK_DONE &&
            "a task that has not ended can't be freed");
     if (task->free_value)
-        task->free_value(task->ended.value);
+        coro_tag_call(task->tag, task->free_value, task->ended.value);
     coro_stack_give(task->is_large ? &loop->large_stacks : &loop->stacks,
                     task->stack);
+}
+
+static void run_deferred(void *argument)
+{
+    struct coro_task *task = argument;
+    coro_defer_run_all(&task->deferred);
 }
 
 void coro_task_drop(struct coro_task *task)
@@ -38,7 +45,7 @@ void coro_task_drop(struct coro_task *task)
     struct coro_loop *loop = task->loop;
     coro_gen_drop_all(task);
     loop->dropped = task;
-    coro_defer_run_all(&task->deferred);
+    coro_tag_call(task->tag, run_deferred, task);
     loop->dropped = NULL;
     coro_sanitize_end(&task->notes);
 }

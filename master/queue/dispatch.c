@@ -1,6 +1,7 @@
 #include "master/queue/dispatch.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "coro/base/clock.h"
@@ -78,7 +79,7 @@ static void settle_copy(struct dispatch *dispatch, struct job *job,
 static void make_do(struct dispatch *dispatch)
 {
     dispatch->concurrency =
-        (size_t)counter_read(&dispatch->counters.coroutines);
+        (size_t)counter_read(&dispatch->vitals->counters.coroutines);
     size_t nexcess = dispatch->nin_flight > dispatch->concurrency
                          ? dispatch->nin_flight - dispatch->concurrency
                          : 0;
@@ -125,14 +126,19 @@ static void receive(void *argument, struct coro_submit_node *node)
 }
 
 int dispatch_start(struct dispatch *dispatch, struct coro_loop *loop,
-                   size_t concurrency, const struct registry *registry,
-                   struct settle *settle)
+                   const struct dispatch_options *options)
 {
     *dispatch = (struct dispatch){
         .loop = loop,
-        .settle = settle,
-        .concurrency = concurrency,
+        .settle = options->settle,
+        .vitals = options->vitals,
+        .concurrency = options->concurrency,
     };
+    if (!dispatch->vitals)
+        dispatch->vitals = dispatch->own_vitals =
+            vitals_new(options->concurrency);
+    if (!dispatch->vitals)
+        return -ENOMEM;
     list_init(&dispatch->in_flight);
     list_init(&dispatch->credit_waiters);
     list_init(&dispatch->idle_waiters);
@@ -140,15 +146,24 @@ int dispatch_start(struct dispatch *dispatch, struct coro_loop *loop,
     coro_submit_open(&dispatch->up, loop, receive, dispatch);
     int status = runner_start(
         &(struct pool_options){
-            .concurrency = concurrency,
-            .registry = registry,
+            .concurrency = options->concurrency,
+            .registry = options->registry,
             .up = &dispatch->up,
-            .counters = &dispatch->counters,
+            .vitals = dispatch->vitals,
         },
         &dispatch->runner);
-    if (status < 0)
+    if (status < 0) {
         coro_submit_close(&dispatch->up);
+        dispatch_release(dispatch);
+    }
     return status;
+}
+
+void dispatch_release(struct dispatch *dispatch)
+{
+    free(dispatch->own_vitals);
+    dispatch->own_vitals = NULL;
+    dispatch->vitals = NULL;
 }
 
 void dispatch_add(struct dispatch *dispatch, struct dispatch_burst *burst,

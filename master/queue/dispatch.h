@@ -23,7 +23,8 @@ struct dispatch {
     struct coro_loop *loop;
     struct runner *runner;
     struct settle *settle;
-    struct counters counters; /* the worker's */
+    struct vitals *vitals;     /* the worker's counters, and its jobs' marks */
+    struct vitals *own_vitals; /* the same, or NULL if they are another's */
     struct coro_submit up;
     struct list in_flight; /* jobs that the worker has, oldest first */
     size_t nin_flight;
@@ -37,17 +38,27 @@ struct dispatch {
     struct list stop_waiters;
 };
 
+struct dispatch_options {
+    size_t concurrency;
+    const struct registry *registry;
+    /* Will be given what has to be settled; started by the caller, with
+     * dispatch_settled() and the dispatch as its callback. */
+    struct settle *settle;
+    /* What the supervisor sees, with `concurrency` marks; NULL: there is none. */
+    struct vitals *vitals;
+};
+
 /**
  * Starts the worker thread.
  *
- * @settle   will be given what has to be settled; started by the caller, with
- *           dispatch_settled() and @dispatch as its callback.
- *
- * Returns 0 or a negative errno. Context: loop thread.
+ * Returns 0 or a negative errno. Ownership: dispatch_release(), after
+ * dispatch_stop() has returned 0. Context: loop thread.
  */
 int dispatch_start(struct dispatch *dispatch, struct coro_loop *loop,
-                   size_t concurrency, const struct registry *registry,
-                   struct settle *settle);
+                   const struct dispatch_options *options);
+
+/** Frees what dispatch_stop() leaves for the last figures. */
+void dispatch_release(struct dispatch *dispatch);
 
 /** How many more jobs may be taken. */
 static inline size_t dispatch_credit(const struct dispatch *dispatch)

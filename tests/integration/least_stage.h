@@ -330,9 +330,13 @@ static inline void least_open_all(struct stage *stage, uint16_t port)
     expect_that(owner_start(&least.owner, coro_loop_current()) == 0);
     least_start_lines(stage);
     least_start_settle(stage, dispatch_settled, &least.dispatch);
-    expect_that(dispatch_start(&least.dispatch, coro_loop_current(),
-                               least.concurrency, least.registry,
-                               &least.settle) == 0);
+    const struct dispatch_options options = {
+        .concurrency = least.concurrency,
+        .registry = least.registry,
+        .settle = &least.settle,
+    };
+    expect_that(
+        dispatch_start(&least.dispatch, coro_loop_current(), &options) == 0);
     least.has_all = true;
     least_start_fetch(stage);
 }
@@ -359,12 +363,12 @@ static inline void least_close_all(struct stage *stage)
 
 static inline uint64_t least_nstarted(void)
 {
-    return counter_read(&least.dispatch.counters.started);
+    return counter_read(&least.dispatch.vitals->counters.started);
 }
 
 static inline uint64_t least_ndone(void)
 {
-    return counter_read(&least.dispatch.counters.done);
+    return counter_read(&least.dispatch.vitals->counters.done);
 }
 
 static inline bool least_has_started(void *number)
@@ -430,6 +434,7 @@ static inline int least_teardown(void **state)
 {
     struct stage *stage = *state;
     least_fill_server(stage, false);
+    dispatch_release(&least.dispatch);
     log_file_close(&file);
     return stage_clear(state);
 }

@@ -68,8 +68,12 @@ static void start(struct stage *stage)
         .argument = &self->dispatch,
     };
     expect_that(settle_start(&self->settle, &settle_options) == 0);
-    expect_that(dispatch_start(&self->dispatch, loop, self->concurrency,
-                               self->registry, &self->settle) == 0);
+    const struct dispatch_options dispatch_options = {
+        .concurrency = self->concurrency,
+        .registry = self->registry,
+        .settle = &self->settle,
+    };
+    expect_that(dispatch_start(&self->dispatch, loop, &dispatch_options) == 0);
     const struct fetch_options options = {
         .queues = self->queues,
         .nqueues = self->nqueues,
@@ -106,17 +110,18 @@ static void play(struct stage *stage, coro_task_fn *script)
 {
     struct fetching *self = stage->own;
     stage_play(stage, script);
+    dispatch_release(&self->dispatch);
     registry_free(self->registry);
 }
 
 static uint64_t started(const struct fetching *self)
 {
-    return counter_read(&self->dispatch.counters.started);
+    return counter_read(&self->dispatch.vitals->counters.started);
 }
 
 static uint64_t done(const struct fetching *self)
 {
-    return counter_read(&self->dispatch.counters.done);
+    return counter_read(&self->dispatch.vitals->counters.done);
 }
 
 struct goal {

@@ -103,18 +103,23 @@ static int make_pool(void *argument)
     struct coro_loop *loop;
     struct pool pool;
     struct coro_submit up;
-    struct counters counters = {0};
+    struct vitals *vitals = vitals_new(10);
+    if (!vitals)
+        return -ENOMEM;
     int status = coro_loop_new(NULL, &loop);
-    if (status < 0)
+    if (status < 0) {
+        free(vitals);
         return status;
+    }
     coro_submit_open(&up, loop, receive_nothing, NULL);
     const struct pool_options options = {
-        .concurrency = 10, .up = &up, .counters = &counters};
+        .concurrency = 10, .up = &up, .vitals = vitals};
     status = pool_init(&pool, loop, &options);
     coro_submit_close(&up);
     coro_loop_free(loop);
     if (status == 0)
         pool_release(&pool);
+    free(vitals);
     return status;
 }
 

@@ -11,15 +11,9 @@
 
 static int parse(const struct handler_call *call, double *ret_seconds)
 {
-    const char *text = call->subject;
-    size_t len = call->subject_len;
-    if (!text)
-        return -1;
-    if (len >= 2 && text[0] == '"' && text[len - 1] == '"') {
-        text++;
-        len -= 2;
-    }
-    return coro_parse_seconds(text, len, ret_seconds);
+    size_t len;
+    const char *text = handler_text(call, &len);
+    return text ? coro_parse_seconds(text, len, ret_seconds) : -1;
 }
 
 static enum job_outcome refuse(const struct handler_call *call)

@@ -85,8 +85,8 @@ static void an_unknown_handler_is_refused_with_the_nearest_one(void **state)
     assert_int_equal(
         registry_bind(scene->registry, NULL, "slep", why, sizeof why), -EINVAL);
     assert_string_equal(why,
-                        "found 'slep', expected one of: fail, noop, sleep; "
-                        "did you mean 'sleep'?");
+                        "found 'slep', expected one of: fail, fault, noop, "
+                        "sleep; did you mean 'sleep'?");
 }
 
 static void a_handler_that_resembles_none_is_refused_plainly(void **state)
@@ -96,8 +96,9 @@ static void a_handler_that_resembles_none_is_refused_plainly(void **state)
     assert_int_equal(
         registry_bind(scene->registry, "A", "frobnicate", why, sizeof why),
         -EINVAL);
-    assert_string_equal(why, "found 'frobnicate', expected one of: fail, noop, "
-                             "sleep");
+    assert_string_equal(why,
+                        "found 'frobnicate', expected one of: fail, fault, "
+                        "noop, sleep");
 }
 
 static void an_explanation_is_cut_to_its_room(void **state)

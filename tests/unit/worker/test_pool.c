@@ -26,7 +26,7 @@ struct scene {
     struct coro_loop *loop;
     struct registry *registry;
     struct coro_submit up;
-    struct counters counters;
+    struct vitals *vitals;
     struct pool pool;
     uint64_t nmade;
     size_t noutcomes;
@@ -57,6 +57,8 @@ static struct scene *scene_new(size_t concurrency)
     assert_non_null(scene);
     memset(scene, 0, sizeof *scene);
     scene->registry = registry_new();
+    scene->vitals = vitals_new(concurrency);
+    assert_non_null(scene->vitals);
     registry_bind(scene->registry, NULL, "sleep", why, sizeof why);
     assert_int_equal(coro_loop_new(NULL, &scene->loop), 0);
     coro_submit_open(&scene->up, scene->loop, receive, scene);
@@ -64,7 +66,7 @@ static struct scene *scene_new(size_t concurrency)
         .concurrency = concurrency,
         .registry = scene->registry,
         .up = &scene->up,
-        .counters = &scene->counters,
+        .vitals = scene->vitals,
     };
     assert_int_equal(pool_init(&scene->pool, scene->loop, &options), 0);
     return scene;
@@ -78,6 +80,7 @@ static void scene_free(struct scene *scene)
     coro_loop_free(scene->loop);
     pool_release(&scene->pool);
     registry_free(scene->registry);
+    free(scene->vitals);
     free(scene);
 }
 
@@ -101,7 +104,7 @@ static struct job *add(struct scene *scene, const char *payload)
 
 static uint64_t started(struct scene *scene)
 {
-    return counter_read(&scene->counters.started);
+    return counter_read(&scene->vitals->counters.started);
 }
 
 /* Lets the pool work until @njobs have been started, in a coroutine. */
@@ -158,7 +161,7 @@ static int one_coroutine(void *argument)
         expect_that(scene->outcomes[i].number == i + 1);
         expect_that(scene->outcomes[i].outcome == JOB_OUTCOME_DONE);
     }
-    expect_that(counter_read(&scene->counters.done) == 3);
+    expect_that(counter_read(&scene->vitals->counters.done) == 3);
     return 0;
 }
 
@@ -182,10 +185,10 @@ static int mixed_outcomes(void *argument)
     expect_that(scene->outcomes[1].outcome == JOB_OUTCOME_DONE);
     cancel_all(scene, 3);
     expect_that(scene->outcomes[2].outcome == JOB_OUTCOME_INTERRUPTED);
-    expect_that(counter_read(&scene->counters.started) == 3);
-    expect_that(counter_read(&scene->counters.done) == 1);
-    expect_that(counter_read(&scene->counters.failed) == 1);
-    expect_that(counter_read(&scene->counters.interrupted) == 1);
+    expect_that(counter_read(&scene->vitals->counters.started) == 3);
+    expect_that(counter_read(&scene->vitals->counters.done) == 1);
+    expect_that(counter_read(&scene->vitals->counters.failed) == 1);
+    expect_that(counter_read(&scene->vitals->counters.interrupted) == 1);
     return 0;
 }
 
@@ -201,7 +204,7 @@ static int failure_to_retry(void *argument)
     add(scene, "{\"class\":\"F\"}");
     wait_outcomes(scene, 1);
     expect_that(scene->outcomes[0].outcome == JOB_OUTCOME_RETRY);
-    expect_that(counter_read(&scene->counters.failed) == 1);
+    expect_that(counter_read(&scene->vitals->counters.failed) == 1);
     return 0;
 }
 

@@ -23,7 +23,7 @@ static const struct job_queue queue = {.key = "q", .key_len = 1};
 /* The master's side of both doors. */
 struct scene {
     struct coro_submit up;
-    struct counters counters;
+    struct vitals *vitals;
     struct coro_loop *loop;
     struct registry *registry;
     struct runner *runner;
@@ -66,7 +66,7 @@ static void start(struct scene *scene)
         .concurrency = scene->concurrency,
         .registry = scene->registry,
         .up = &scene->up,
-        .counters = &scene->counters,
+        .vitals = scene->vitals,
     };
     coro_submit_open(&scene->up, scene->loop, receive, scene);
     assert_int_equal(runner_start(&options, &scene->runner), 0);
@@ -89,6 +89,8 @@ static void play(const char *handler, size_t concurrency, coro_task_fn *script)
     char why[100];
     scene = (struct scene){.concurrency = concurrency, .are_in_order = true};
     list_init(&scene.waiters);
+    scene.vitals = vitals_new(concurrency);
+    assert_non_null(scene.vitals);
     scene.registry = registry_new();
     registry_bind(scene.registry, NULL, handler, why, sizeof why);
     assert_int_equal(coro_loop_new(NULL, &scene.loop), 0);
@@ -102,6 +104,7 @@ static void play(const char *handler, size_t concurrency, coro_task_fn *script)
         receive(&scene, rest);
     coro_loop_free(scene.loop);
     registry_free(scene.registry);
+    free(scene.vitals);
     assert_as_expected();
 }
 
@@ -140,10 +143,10 @@ static void wait_held(struct scene *scene, size_t nheld)
 static void wait_started(struct scene *scene, uint64_t njobs)
 {
     int64_t deadline_ms = coro_after(60000);
-    while (counter_read(&scene->counters.started) < njobs &&
+    while (counter_read(&scene->vitals->counters.started) < njobs &&
            coro_now_ms() < deadline_ms)
         coro_sleep(1);
-    expect_that(counter_read(&scene->counters.started) == njobs);
+    expect_that(counter_read(&scene->vitals->counters.started) == njobs);
 }
 
 /* -------------------------------------------------------------------------- */
@@ -162,7 +165,7 @@ static int many_jobs(void *argument)
     }
     wait_held(scene, 0);
     expect_that(scene->nby_outcome[JOB_OUTCOME_DONE] == n);
-    expect_that(counter_read(&scene->counters.done) == n);
+    expect_that(counter_read(&scene->vitals->counters.done) == n);
     expect_that(scene->are_in_order);
     stop(scene);
     return 0;
@@ -223,7 +226,7 @@ static int revoked_beforehand(void *argument)
     runner_submit(scene->runner, job, job);
     wait_held(scene, 0);
     expect_that(scene->nby_outcome[JOB_OUTCOME_NONE] == 1);
-    expect_that(counter_read(&scene->counters.started) == 0);
+    expect_that(counter_read(&scene->vitals->counters.started) == 0);
     stop(scene);
     return 0;
 }

@@ -16,9 +16,9 @@
 
 #include "coro/core/sanitize.h"
 #include "coro/sched/defer.h"
+#include "coro/sched/fault.h"
 #include "coro/sched/generator.h"
 #include "coro/sched/loop.h"
-#include "coro/sched/overflow.h"
 #include "tests/support/fate.h"
 
 /* What the child works with; each test has one of its own. */
@@ -282,19 +282,19 @@ static int resume_glutton(void *argument)
 
 static void overflow_task(void)
 {
-    coro_overflow_watch();
+    coro_fault_watch();
     in_a_loop(overflow);
 }
 
 static void overflow_lone_generator(void)
 {
-    coro_overflow_watch();
+    coro_fault_watch();
     resume_glutton(NULL);
 }
 
 static void overflow_generator_in_task(void)
 {
-    coro_overflow_watch();
+    coro_fault_watch();
     in_a_loop(resume_glutton);
 }
 

@@ -1,0 +1,39 @@
+/*
+ * Blame: when a thread of this process does what it must not, the job in whose
+ * name it did so is noted in the vitals, from the signal handler, where the
+ * supervisor finds it when the process is no more.
+ *
+ *     fault ──▶ 1  the signal, where, and the job's number; then the cause: from
+ *                  here on there is something to be found
+ *               2  the beginning of the job's payload      either may fault
+ *               3  the calls, by name                      itself, or hang
+ *
+ * What was sent by somebody is nobody's fault, and is not noted. Neither is
+ * what comes after a cause was noted already.
+ */
+#ifndef WORKER_BLAME_H
+#define WORKER_BLAME_H
+
+#include "coro/core/symbol.h"
+#include "worker/pool.h"
+#include "worker/vitals.h"
+
+struct blame {
+    struct vitals *vitals;
+    const struct pool *pool;
+    struct coro_symbols symbols; /* opened beforehand: it allocates */
+};
+
+/**
+ * From now on notes faults of this process in @vitals, with the jobs of @pool;
+ * of one pool at a time.
+ *
+ * Ownership: blame_stop(). Context: while no other thread starts or stops it.
+ */
+void blame_start(struct blame *blame, struct vitals *vitals,
+                 const struct pool *pool);
+
+/** Ends that. */
+void blame_stop(struct blame *blame);
+
+#endif
