@@ -26,7 +26,6 @@ struct recover_stage {
     struct recover_case corpse;
     size_t nmarks; /* how many are in use */
     int64_t wanted;
-    uint16_t port; /* 0: the server's */
 };
 
 static struct recover_stage dead;
@@ -93,7 +92,7 @@ static inline int64_t recover_now(struct stage *stage)
 static inline int recover_script(void *argument)
 {
     struct stage *stage = argument;
-    stage_connect(stage, dead.port ? dead.port : stage->server.port);
+    stage_connect(stage, stage->server.port);
     int64_t n = recover_now(stage);
     if (n != dead.wanted)
         fprintf(stderr, "recovered %lld, expected %lld\n", (long long)n,
@@ -110,13 +109,74 @@ static inline void recover_play(struct stage *stage, int64_t wanted)
     stage_play(stage, recover_script);
 }
 
+/* --- a scene -------------------------------------------------------------- */
+
+/* A job, and its counter. */
+#define RECOVER_JOB \
+    "{\"class\":\"A\",\"args\":[9007199254740993],\"jid\":\"j-1\"}"
+#define RECOVER_COUNTER "corq:crashes:j-1"
+
+/* Five in flight, of which the third is guilty, two that were not yet seen. */
+static inline void recover_fill(struct stage *stage)
+{
+    recover_prepare("q", "other");
+    redis_do(&stage->server, "SADD corq:owners %s", DEAD " q");
+    least_put(stage, DEAD_INFLIGHT("q"), 1, 5);
+    least_push(stage, DEAD_INBOX("q"), 6, 7);
+    least_push(stage, "q", 8, 9);
+    least_put(stage, DEAD_INFLIGHT("other"), 10, 11);
+    for (uint64_t i = 1; i <= 5; i++)
+        recover_run_in(0, 100 + i, i);
+    recover_run_in(1, 110, 10);
+    recover_crash_by(103);
+}
+
+static inline bool recover_is_back(struct stage *stage)
+{
+    return least_gives(stage, "9 8 3 7 6 5 4 2 1", "LRANGE q 0 -1") &&
+           least_gives(stage, "11 10", "LRANGE other 0 -1") &&
+           least_gives(stage, "", "KEYS corq:in*");
+}
+
+static inline bool recover_is_charged_once(struct stage *stage)
+{
+    redisReply *keys = redis_reply(&stage->server, "KEYS corq:crashes:*");
+    bool is_one =
+        keys->elements == 1 &&
+        least_gives(stage, "1", "HGET %s crashed", keys->element[0]->str);
+    freeReplyObject(keys);
+    return is_one && recover_is_back(stage);
+}
+
+static inline void recover_fill_last(struct stage *stage)
+{
+    recover_fill(stage);
+    redis_do(&stage->server, "HSET " DEAD_INFLIGHT("q") " %s " RECOVER_JOB,
+             "0000000000000003");
+    redis_do(&stage->server,
+             "HSET " RECOVER_COUNTER " crashed 2 process host:1:x");
+}
+
+static inline bool recover_is_dead_once(struct stage *stage)
+{
+    return least_gives(stage, "3", "HGET " RECOVER_COUNTER " crashed") &&
+           least_gives(stage, "1", "ZCARD corq:dead") &&
+           least_gives(stage, "9 8 7 6 5 4 2 1", "LRANGE q 0 -1") &&
+           least_gives(stage, "11 10", "LRANGE other 0 -1") &&
+           least_gives(stage, "", "KEYS corq:in*");
+}
+
+static inline bool recover_logged(const char *text)
+{
+    return strstr(log_file_read(&file), text);
+}
+
 static inline int recover_setup(void **state)
 {
     size_t align = alignof(struct vitals);
     size_t size = (vitals_bytes(RECOVER_MARKS) + align - 1) / align * align;
     dead.vitals = aligned_alloc(align, size);
     assert_non_null(dead.vitals);
-    dead.port = 0;
     return least_setup(state);
 }
 
