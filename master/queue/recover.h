@@ -63,9 +63,11 @@ struct recover_case {
  * Returns how many jobs went back to their queues or were set aside, or
  *   -EINVAL     that is no identity of another process;
  *   -EBUSY      its lease comes back all the time: it lives;
- *   -EREMOTEIO  Redis refuses something, and says so in the log; all else was
- *               done if that may last. It is worth trying again some time;
+ *   -EREMOTEIO  Redis refuses to take back what is of one queue, which was
+ *               logged, and the others were done; or it can't do anything just
+ *               now. Try again after a while;
  *   -ENOMEM     or what coro_redis_call() returns: try again.
+ * A call that is made again returns only what was left to do.
  *
  * Context: coroutine on the loop thread, with a large stack. Suspends; a
  * cancellation point.

@@ -266,6 +266,7 @@ static void a_crash_of_no_job_charges_nobody(void **state)
     struct stage *stage = *state;
     for (size_t i = 0; i < 2; i++) {
         recover_fill(stage);
+        recover_run_in(99, 4711, 1); /* of no queue that there is */
         recover_crash_by(numbers[i]);
         recover_play(stage, 9);
         assert_true(least_counts(stage, "q", 1, 9));

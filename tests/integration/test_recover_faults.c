@@ -170,21 +170,6 @@ static void whoever_takes_its_lease_again_and_again_lives(void **state)
     assert_true(redis_integer(&stage->server, "HLEN " DEAD_INFLIGHT("q")) > 0);
 }
 
-/* Sweepers leave alone what has a lease. */
-static void the_lease_stays_while_it_can_t_be_counted(void **state)
-{
-    struct stage *stage = *state;
-    recover_fill(stage);
-    redis_do(&stage->server, "SET " DEAD_LEASE " 1:x");
-    redis_do(&stage->server, "CONFIG SET min-replicas-to-write 1");
-    recover_play(stage, -EREMOTEIO);
-    redis_do(&stage->server, "CONFIG SET min-replicas-to-write 0");
-    assert_true(least_gives(stage, "1", "EXISTS " DEAD_LEASE));
-    assert_true(least_gives(stage, "5", "HLEN " DEAD_INFLIGHT("q")));
-    recover_play(stage, 9);
-    assert_true(recover_is_charged_once(stage));
-}
-
 static void what_is_no_identity_of_another_is_refused(void **state)
 {
     static char endless[VITALS_IDENTITY_BYTES + 1];
@@ -286,7 +271,7 @@ static int recover_as_ann(void *argument)
     stage->address.password = password;
     stage_start_redis(stage);
     stage_wait_up(stage);
-    expect_that(recover_now(stage) == 9);
+    expect_that(recover_now(stage) == dead.wanted);
     coro_redis_stop(stage->redis);
     return 0;
 }
@@ -298,11 +283,28 @@ static void who_may_not_count_gives_back_and_says_so(void **state)
     redis_do(&stage->server,
              "ACL SETUSER ann on >pw ~q ~other ~corq:lease:* ~corq:inbox:* "
              "~corq:inflight:* +@all");
+    dead.wanted = 9;
     stage_play(stage, recover_as_ann);
     redis_do(&stage->server, "ACL DELUSER ann");
     assert_true(least_gives(stage, "", "KEYS corq:crashes:*"));
     assert_true(least_gives(stage, "9", "LLEN q"));
     assert_true(recover_logged("a crash can't be counted: NOPERM"));
+}
+
+/* For reasons that may pass. Sweepers leave alone what has a lease. */
+static void the_lease_stays_while_it_can_t_be_counted(void **state)
+{
+    struct stage *stage = *state;
+    recover_fill(stage);
+    redis_do(&stage->server, "SET " DEAD_LEASE " 1:x");
+    redis_do(&stage->server, "ACL SETUSER ann on >pw ~* +@all -hexists");
+    dead.wanted = -EREMOTEIO;
+    stage_play(stage, recover_as_ann);
+    redis_do(&stage->server, "ACL DELUSER ann");
+    assert_true(least_gives(stage, "1", "EXISTS " DEAD_LEASE));
+    assert_true(least_gives(stage, "5", "HLEN " DEAD_INFLIGHT("q")));
+    recover_play(stage, 9);
+    assert_true(recover_is_charged_once(stage));
 }
 
 int main(void)

@@ -149,6 +149,24 @@ static void what_has_ended_or_is_nonsense_is_not_counted(void **state)
     assert_true(has_in_line(stage, "j1"));
 }
 
+/* Between being named and being counted it may be settled: what its process had
+ * sent before its end is still carried out. */
+static void what_is_settled_meanwhile_is_not_counted(void **state)
+{
+    struct stage *stage = *state;
+    recover_prepare("q");
+    put_job(stage, 1);
+    assert_true(
+        least_gives(stage, "0 1",
+                    "EVAL %s 3 " DEAD_INFLIGHT(
+                        "q") " a b died host:2:a "
+                             "1000 10 0000000000000002 0000000000000001",
+                    script_count.text));
+    assert_true(least_gives(stage, "0 1", "EVAL %s 0",
+                            "return {redis.call('EXISTS', 'a'), "
+                            "redis.call('EXISTS', 'b')}"));
+}
+
 /* --- many, and large ones ------------------------------------------------- */
 
 static int recover_by_proxy(void *argument)
@@ -170,6 +188,8 @@ static void of_many_and_large_ones_no_payload_is_fetched(void **state)
              "for i = 1, 301 do redis.call('HSET', KEYS[1], "
              "string.format('%016d', i), '{\"class\":\"A\",\"args\":[\"' .. "
              "string.rep('x', 20000) .. '\"],\"jid\":\"j' .. i .. '\"}') end");
+    /* One of the first that are counted, so that there are others after it. */
+    redis_do(&stage->server, "SET corq:crashes:j1 nonsense");
     stage->proxy = proxy_start(stage->server.port);
     stage_play(stage, recover_by_proxy);
     assert_int_equal(ncounters(stage), 300);
@@ -316,25 +336,34 @@ static void an_id_that_is_no_plain_word_is_digested(void **state)
     free(name);
 }
 
-/* Hostile ones: so many pieces before the id, each of them a kind of work. */
+/* What stands before an id, a million times. */
+struct piece {
+    const char *begin;
+    const char *piece;
+    const char *end;
+    char kind; /* of the name */
+};
+
 static void nobody_has_redis_look_for_an_id_without_end(void **state)
 {
-    static const char *const pieces[] = {"\",[],\"", "\"\",", "\\\"",
-                                         "\\\\",     "{\"",   ""};
+    static const struct piece pieces[] = {
+        {"", "[],", "1", 'd'},           {"", "\"\",", "1", 'd'},
+        {"\"", "\\\"", "\"", 'd'},       {"\"", "\\\\", "\"", 'd'},
+        {"\"", "0123456789", "\"", 'j'}, {"", "12345,", "1", 'j'},
+    };
     struct stage *stage = *state;
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
-        redisReply *reply = redis_reply(
-            &stage->server, "EVAL %s 1 x %s",
-            "redis.call('HSET', KEYS[1], '1', '{\"class\":\"A\",\"args\":[\"' "
-            ".. string.rep(ARGV[1], 1000000) .. '\"],\"jid\":\"b1\"}') "
-            "return 1",
-            pieces[i]);
-        freeReplyObject(reply);
+        redis_do(&stage->server, "EVAL %s 1 x %s %s %s",
+                 "redis.call('HSET', KEYS[1], '1', "
+                 "'{\"class\":\"A\",\"args\":[' .. ARGV[1] .. "
+                 "string.rep(ARGV[2], 1000000) .. ARGV[3] .. "
+                 "'],\"jid\":\"b1\"}')",
+                 pieces[i].begin, pieces[i].piece, pieces[i].end);
         int64_t start_ms = coro_now_ms();
-        reply = redis_reply(&stage->server, "EVAL %s 1 x 100 1",
-                            script_identify.text);
+        redisReply *reply = redis_reply(&stage->server, "EVAL %s 1 x 100 1",
+                                        script_identify.text);
         assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
-        assert_int_equal(reply->element[0]->str[0], *pieces[i] ? 'd' : 'j');
+        assert_int_equal(reply->element[0]->str[0], pieces[i].kind);
         freeReplyObject(reply);
         assert_true(coro_now_ms() - start_ms < PATIENCE_MS);
     }
@@ -389,6 +418,7 @@ int main(void)
         RECOVER_TEST(whoever_is_taken_out_of_the_dead_set_begins_anew),
         RECOVER_TEST(equal_jobs_without_an_id_are_not_counted),
         RECOVER_TEST(what_has_ended_or_is_nonsense_is_not_counted),
+        RECOVER_TEST(what_is_settled_meanwhile_is_not_counted),
         RECOVER_TEST(of_many_and_large_ones_no_payload_is_fetched),
         RECOVER_TEST(one_counter_of_the_wrong_type_hurts_no_other),
         RECOVER_TEST(a_dead_set_that_is_none_has_it_go_back),
