@@ -5,6 +5,7 @@
 
 #include "coro/base/buf.h"
 #include "coro/base/ensure.h"
+#include "coro/base/random.h"
 #include "coro/base/utf8.h"
 #include "worker/envelope.h"
 #include "worker/splice.h"
@@ -204,6 +205,16 @@ bool record_is_shared_key(const char *key, size_t len)
 {
     return is_shared(key, len) && len > SHARED_LEN && !memchr(key, '\0', len) &&
            coro_utf8_is_valid(key, len);
+}
+
+bool record_is_shared(const struct record *record, const char *key, size_t len)
+{
+    return record->kind == RECORD_DESCRIBED && record_is_shared_key(key, len);
+}
+
+int record_make_jid(char jid[RECORD_JID_BYTES])
+{
+    return coro_random_hex(jid, RECORD_JID_BYTES / 2);
 }
 
 /* A count in the payload tells a later failure from the first, even one that

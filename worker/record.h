@@ -62,6 +62,15 @@ void record_read(const char *payload, size_t len, struct record *ret);
  */
 bool record_is_shared_key(const char *key, size_t len);
 
+/** True for such a job, taken from the queue @key. */
+bool record_is_shared(const struct record *record, const char *key, size_t len);
+
+/* An id for a job that has none: hex digits, and a zero byte. */
+#define RECORD_JID_BYTES 25
+
+/** Makes a new one. Returns 0 or a negative errno. */
+int record_make_jid(char jid[RECORD_JID_BYTES]);
+
 /* A failure to be remembered. Everything is borrowed for the call. */
 struct record_failure {
     const char *key; /* of the queue that the job was taken from */

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "coro/base/random.h"
 #include "coro/base/utf8.h"
 #include "master/queue/score.h"
 #include "worker/envelope.h"
@@ -15,8 +14,6 @@
 #define SHARED_LEN   6
 #define SCHEDULE     "schedule"
 #define OUR_SCHEDULE "corq:schedule"
-
-#define JID_BYTES 12
 
 /* --- a job made of its class and arguments -------------------------------- */
 
@@ -95,7 +92,7 @@ struct draft {
     size_t nmembers;
 
     /* Values of members. */
-    char jid[2 * JID_BYTES + 3];
+    char jid[RECORD_JID_BYTES + 2];
     char retry[24];
     char now[SCORE_BYTES];
     struct coro_buf queue;
@@ -145,8 +142,8 @@ static int draft_init(struct draft *draft, const struct push_request *request)
     score_format(draft->now, request->now_us);
     snprintf(draft->retry, sizeof draft->retry, "%lld",
              (long long)request->retry);
-    char hex[2 * JID_BYTES + 1];
-    int status = coro_random_hex(hex, JID_BYTES);
+    char hex[RECORD_JID_BYTES];
+    int status = record_make_jid(hex);
     if (status == 0)
         snprintf(draft->jid, sizeof draft->jid, "\"%s\"", hex);
     return status;
@@ -251,8 +248,8 @@ static int make_raw(const struct push_request *request, struct push_job *job)
     else if (request->retry < 0)
         return coro_buf_append(&job->bytes, request->payload,
                                request->payload_len);
-    char jid[2 * JID_BYTES + 1];
-    int status = coro_random_hex(jid, JID_BYTES);
+    char jid[RECORD_JID_BYTES];
+    int status = record_make_jid(jid);
     if (status == 0)
         status = coro_buf_append_string(&job->jid, jid);
     if (status < 0)

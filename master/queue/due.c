@@ -6,8 +6,8 @@
 
 #include "coro/base/buf.h"
 #include "coro/base/clock.h"
-#include "coro/base/random.h"
 #include "master/queue/answer.h"
+#include "master/queue/dead_limits.h"
 #include "master/queue/score.h"
 #include "master/queue/script.h"
 #include "master/queue/settle.h"
@@ -16,7 +16,6 @@
 #include "worker/scan.h"
 
 #define ANSWER_MS 30000
-#define JID_BYTES 12
 
 #define SHARED     "queue:"
 #define SHARED_LEN 6
@@ -77,8 +76,8 @@ static int write_remains(struct round *round, const struct item *item)
 {
     if (item->set->is_shared)
         return coro_buf_append(&round->records, item->member, item->member_len);
-    char jid[2 * JID_BYTES + 1];
-    int status = coro_random_hex(jid, JID_BYTES);
+    char jid[RECORD_JID_BYTES];
+    int status = record_make_jid(jid);
     if (status < 0)
         return status;
     return record_write_failure(
@@ -341,24 +340,17 @@ static int move_to_queue(struct due *due, struct round *round,
 static int move_to_dead(struct due *due, struct round *round,
                         const struct item *first, struct verdict *ret_verdict)
 {
-    _Static_assert(SETTLE_DEAD_MOST == 10000, "said twice");
-    char now[SCORE_BYTES], oldest[SCORE_BYTES], newest[SCORE_BYTES];
+    char now[SCORE_BYTES];
+    struct dead_limits limits;
     const struct due_set *set = first->set;
     round->argc = SCRIPT_WORDS;
     add_string(round, set->key);
     add_string(round, set->dead);
     add_string(round, score_format(now, round->now_us));
-    add_string(round,
-               score_format(oldest, round->now_us - (int64_t)SETTLE_DEAD_DAYS *
-                                                        86400 * 1000000));
-    add_string(round, "10000");
-    /* What other programs trim has their rule: by number alone. */
-    add_string(
-        round,
-        set->is_shared
-            ? "+inf"
-            : score_format(newest, round->now_us -
-                                       (int64_t)SETTLE_DEAD_GRACE_S * 1000000));
+    dead_limits_set(&limits, round->now_us, set->is_shared);
+    add_string(round, limits.oldest);
+    add_string(round, DEAD_MOST);
+    add_string(round, limits.newest);
     int64_t nmembers = add_group(round, first, true);
     int status = call(due, round, &script_bury, 2, ret_verdict);
     if (status < 0 || ret_verdict->answer != ANSWER_OK)

@@ -47,6 +47,12 @@ int orphans_init(struct orphans *orphans, const char *member, size_t len)
     return make(orphans, member, process_len, space + 1, len - process_len - 1);
 }
 
+int orphans_init_for(struct orphans *orphans, const char *process,
+                     const char *key, size_t key_len)
+{
+    return make(orphans, process, strlen(process), key, key_len);
+}
+
 /* Steps over a prefix, and returns the length of "host:pid:random" behind it,
  * which a ':' follows; 0 when there is no such thing. */
 static size_t process_len_of(const char *text, size_t len)
@@ -111,7 +117,7 @@ static long pid_of(const char *process)
     return colon ? strtol(colon + 1, NULL, 10) : 0;
 }
 
-/* It has ended, and only its parent has not asked yet how. */
+/* It has ended, and its parent may not have asked yet how. */
 static bool is_zombie(long pid)
 {
     char path[40], stat[256] = "";
@@ -125,6 +131,12 @@ static bool is_zombie(long pid)
     return name_end && (name_end[1] == ' ' && name_end[2] == 'Z');
 }
 
+/* A number that was given to somebody else since is not known to be gone. */
+static bool is_gone(long pid)
+{
+    return is_zombie(pid) || (kill((pid_t)pid, 0) < 0 && errno == ESRCH);
+}
+
 static bool is_of_host(const struct orphans *orphans, const char *process)
 {
     size_t len = strcspn(process, ":");
@@ -135,14 +147,11 @@ static bool is_of_host(const struct orphans *orphans, const char *process)
 bool orphans_are_local(const struct orphans *orphans, const char *value,
                        const char *process, const char *where)
 {
-    const char *colon = strchr(value, ':');
+    pid_t supervisor;
     long pid = pid_of(orphans->process);
-    if (!colon || where[0] == '\0' || strcmp(colon + 1, where) != 0 ||
-        !is_of_host(orphans, process) || pid <= PID_LEAST)
-        return false;
-    /* A number that was given to somebody else since is not known to be gone:
-     * then it takes as long as on another machine. */
-    return is_zombie(pid) || (kill((pid_t)pid, 0) < 0 && errno == ESRCH);
+    return owner_value_is_local(value, where, &supervisor) &&
+           is_of_host(orphans, process) && pid > PID_LEAST && is_gone(pid) &&
+           (supervisor == 0 || is_gone(supervisor));
 }
 
 int orphans_end_lease(const struct orphans *orphans, struct coro_redis *redis,

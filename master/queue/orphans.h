@@ -29,6 +29,10 @@ struct orphans {
  */
 int orphans_init(struct orphans *orphans, const char *member, size_t len);
 
+/** The same for @process and one queue of it. */
+int orphans_init_for(struct orphans *orphans, const char *process,
+                     const char *key, size_t key_len);
+
 /** The same for a key of an inbox or of jobs in flight. */
 int orphans_init_by_key(struct orphans *orphans, const char *key, size_t len);
 
@@ -42,7 +46,8 @@ int orphans_look(const struct orphans *orphans, struct coro_redis *redis,
 /**
  * True when the process with this lease ran where we run, as @where says
  * (owner_learn_where()) and the name of its host, which is compared with that
- * in @process, ours; and is no more. Does not suspend.
+ * in @process, ours; and is no more, nor is its supervisor, which would see to
+ * it (recover.h). Does not suspend.
  */
 bool orphans_are_local(const struct orphans *orphans, const char *value,
                        const char *process, const char *where);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +135,7 @@ int owner_init(struct owner *owner, const struct owner_options *options)
         .redis = options->redis,
         .process = options->process,
         .lease_ms = options->lease_ms,
+        .supervisor = options->supervisor,
         .next_attempt = 1,
         .first_queue = options->queues,
         .on_held = options->on_held,
@@ -168,6 +170,37 @@ void owner_release(struct owner *owner)
     owner->queues = NULL;
     owner->lease.bytes = NULL;
     owner->nqueues = 0;
+}
+
+/* --- the lease's value ---------------------------------------------------- */
+
+static void format_value(struct owner *owner)
+{
+    int len = snprintf(owner->value, sizeof owner->value, "%llu:%s",
+                       (unsigned long long)owner->number, owner->where);
+    if (owner->supervisor > 0)
+        snprintf(owner->value + len, sizeof owner->value - (size_t)len, ":%ld",
+                 (long)owner->supervisor);
+}
+
+bool owner_value_is_local(const char *value, const char *where,
+                          pid_t *ret_supervisor)
+{
+    const char *colon = strchr(value, ':');
+    size_t len = strlen(where);
+    if (!colon || len == 0 || strncmp(colon + 1, where, len) != 0)
+        return false;
+    const char *rest = colon + 1 + len;
+    *ret_supervisor = 0;
+    if (*rest == '\0')
+        return true;
+    char *end;
+    long pid = *rest == ':' ? strtol(rest + 1, &end, 10) : 0;
+    /* What else a version to come may say there is not known here. */
+    if (pid <= 0 || pid > INT_MAX || *end != '\0')
+        return false;
+    *ret_supervisor = (pid_t)pid;
+    return true;
 }
 
 /* --- taking and keeping --------------------------------------------------- */
@@ -265,8 +298,7 @@ static int64_t take(struct owner *owner)
     snprintf(lease_ms, sizeof lease_ms, "%lld", (long long)owner->lease_ms);
     owner->is_held = false;
     owner->number++;
-    snprintf(owner->value, sizeof owner->value, "%llu:%s",
-             (unsigned long long)owner->number, owner->where);
+    format_value(owner);
     uint64_t generation = coro_redis_generation(owner->redis);
     const char **argv;
     size_t *lens;

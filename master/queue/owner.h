@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "coro/base/list.h"
 #include "coro/io/redis.h"
@@ -63,6 +64,7 @@ struct owner {
     struct owner_key lease;
     char value[OWNER_VALUE_MAX]; /* of the lease, when it was last taken */
     char where[OWNER_WHERE_MAX]; /* the boot and the pid namespace we are in */
+    pid_t supervisor;            /* who looks after us there; 0: nobody */
     uint64_t number;             /* of the lease's value: counts up */
     uint64_t generation;         /* of the connection that it was taken for */
     uint64_t next_attempt;
@@ -83,6 +85,7 @@ struct owner_options {
     struct coro_redis *redis;
     const char *process; /* identity; no spaces; borrowed */
     int64_t lease_ms;
+    pid_t supervisor; /* it recovers what we have when we die; 0: nobody does */
     const struct job_queue *queues; /* borrowed, one array */
     size_t nqueues;
     void (*on_held)(void *argument);
@@ -100,6 +103,13 @@ int owner_init(struct owner *owner, const struct owner_options *options);
 
 /** Frees what @owner holds, after its task has ended. */
 void owner_release(struct owner *owner);
+
+/**
+ * Takes apart the value of a lease of any process: true when that ran where we
+ * do, as @where says; then @ret_supervisor is who looks after it, 0 for nobody.
+ */
+bool owner_value_is_local(const char *value, const char *where,
+                          pid_t *ret_supervisor);
 
 /** Starts to take and keep the lease, as a task of its own. */
 int owner_start(struct owner *owner, struct coro_loop *loop);

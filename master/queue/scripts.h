@@ -30,5 +30,7 @@ extern const struct script script_requeue;
 extern const struct script script_requeue_inbox;
 extern const struct script script_forget;
 extern const struct script script_release;
+extern const struct script script_identify;
+extern const struct script script_count;
 
 #endif

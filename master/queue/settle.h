@@ -34,12 +34,6 @@ struct settle_mode;
 
 #define SETTLE_DEAD_KEY "corq:dead"
 
-/* How many entries the dead set keeps, and for how long; and how long each is
- * kept however many there are. */
-#define SETTLE_DEAD_MOST    10000
-#define SETTLE_DEAD_DAYS    180
-#define SETTLE_DEAD_GRACE_S 3600
-
 /* What jobs are written to. */
 enum settle_target {
     SETTLE_TARGET_OWN,    /* corq:retry, corq:dead */

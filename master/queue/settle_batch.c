@@ -1,29 +1,22 @@
 #include "master/queue/settle_batch.h"
 
-#include "coro/base/random.h"
 #include "worker/log.h"
 #include "worker/record.h"
 
-#define JID_BYTES 12
-
 void settle_add_dead_limits(struct settle_batch *batch, int64_t now_us,
-                            int64_t grace_s)
+                            bool is_shared)
 {
-    static const char most[] = "10000";
-    _Static_assert(SETTLE_DEAD_MOST == 10000, "said twice");
-    score_format(batch->oldest,
-                 now_us - (int64_t)SETTLE_DEAD_DAYS * 86400 * 1000000);
-    score_format(batch->newest, now_us - grace_s * 1000000);
-    settle_add_string(batch, batch->oldest);
-    settle_add_string(batch, most);
-    settle_add_string(batch, grace_s < 0 ? "+inf" : batch->newest);
+    dead_limits_set(&batch->limits, now_us, is_shared);
+    settle_add_string(batch, batch->limits.oldest);
+    settle_add_string(batch, DEAD_MOST);
+    settle_add_string(batch, batch->limits.newest);
 }
 
 int settle_write_record(struct coro_buf *record, const struct job *job,
                         int64_t retry_count, int64_t now_us)
 {
-    char jid[2 * JID_BYTES + 1];
-    int status = coro_random_hex(jid, JID_BYTES);
+    char jid[RECORD_JID_BYTES];
+    int status = record_make_jid(jid);
     if (status < 0)
         return status;
     coro_buf_init(record, CORO_BUF_NO_LIMIT);

@@ -11,6 +11,7 @@
 
 #include "coro/base/buf.h"
 #include "master/queue/answer.h"
+#include "master/queue/dead_limits.h"
 #include "master/queue/owner.h"
 #include "master/queue/score.h"
 #include "master/queue/script.h"
@@ -43,8 +44,7 @@ struct settle_batch {
     char scores[SETTLE_BATCH_MOST][SCORE_BYTES];
     struct coro_buf records[SETTLE_BATCH_MOST];
     size_t nrecords;
-    char oldest[SCORE_BYTES]; /* see scripts/dead.lua */
-    char newest[SCORE_BYTES];
+    struct dead_limits limits;
     char mark[200];
     struct job *sorted[SETTLE_BATCH_MOST];
     struct retry_decision decisions[SETTLE_BATCH_MOST];
@@ -123,12 +123,9 @@ static inline void settle_take_into(struct settle_batch *batch, struct job *job)
     batch->nbytes += job->payload_len;
 }
 
-/**
- * The limits of the dead set as words: oldest, how many, newest. What is
- * younger than @grace_s is kept however many there are; below 0: nothing is.
- */
+/** The limits of a dead set as words: oldest, how many, newest. */
 void settle_add_dead_limits(struct settle_batch *batch, int64_t now_us,
-                            int64_t grace_s);
+                            bool is_shared);
 
 /** A record for @job, made anew in @record. Returns 0 or a negative errno. */
 int settle_write_record(struct coro_buf *record, const struct job *job,

@@ -99,11 +99,9 @@ static int gather_back(struct settle_lane *lane)
 
 /* --- failed --------------------------------------------------------------- */
 
-/* Described jobs of a shared queue go where other programs look for them. */
 static bool is_shared(const struct job *job, const struct record *record)
 {
-    return record->kind == RECORD_DESCRIBED &&
-           record_is_shared_key(job->queue->key, job->queue->key_len);
+    return record_is_shared(record, job->queue->key, job->queue->key_len);
 }
 
 static const char *name_of(enum retry_verdict verdict)
@@ -187,8 +185,7 @@ static void start_retire(struct settle_lane *lane, const struct job *first,
     settle_add_string(batch, are_shared ? "retry" : "corq:retry");
     settle_add_string(batch, are_shared ? "dead" : SETTLE_DEAD_KEY);
     settle_add_string(batch, SCHEDULE_WAKE_KEY);
-    settle_add_dead_limits(batch, now_us,
-                           are_shared ? -1 : SETTLE_DEAD_GRACE_S);
+    settle_add_dead_limits(batch, now_us, are_shared);
 }
 
 /* Whether the sets that @job goes to could be written to of late. */

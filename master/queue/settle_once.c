@@ -21,7 +21,7 @@ static int gather_dead(struct settle_lane *lane)
     batch->target = SETTLE_TARGET_OWN;
     settle_use_script(batch, &script_dead, 1);
     settle_add_string(batch, SETTLE_DEAD_KEY);
-    settle_add_dead_limits(batch, now_us, SETTLE_DEAD_GRACE_S);
+    settle_add_dead_limits(batch, now_us, false);
     list_foreach_safe (link, &lane->failed) {
         struct job *job = settle_job_of(link);
         if (!settle_has_room(batch, job))

@@ -8,7 +8,9 @@
  * within about two leases.
  *
  * Sooner where it is certain: every process, when it starts, looks for leases
- * of processes of the same boot and pid namespace that are no more.
+ * of processes of the same boot and pid namespace that are no more. Whoever has
+ * a supervisor that lives is left to that, which knows why it died (recover.h),
+ * for as long as its lease lasts.
  *
  * A process is forgotten when nothing of it was found at two looks further
  * apart than a blocked pop lasts: a pop that it left at the server may yet

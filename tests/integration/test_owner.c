@@ -75,6 +75,30 @@ static void a_full_server_gives_a_lease(void **state)
     assert_true(least_gives(stage, LEAST_PROCESS " q", "SMEMBERS corq:owners"));
 }
 
+static int take_supervised(void *argument)
+{
+    struct stage *stage = argument;
+    struct owner *owner = begin(stage, stage->server.port);
+    owner->supervisor = 4711;
+    expect_that(wait_held());
+    char wanted[OWNER_VALUE_MAX];
+    snprintf(wanted, sizeof wanted, "1:%s:4711", owner->where);
+    expect_that(least_gives(stage, wanted, "GET " LEAST_LEASE));
+    expect_that(strcmp(owner->value, wanted) == 0);
+    pid_t supervisor = 0;
+    expect_that(owner_value_is_local(wanted, owner->where, &supervisor));
+    expect_that(supervisor == 4711);
+    end(stage);
+    return 0;
+}
+
+static void the_lease_names_the_supervisor(void **state)
+{
+    struct stage *stage = *state;
+    least_prepare("q");
+    stage_play(stage, take_supervised);
+}
+
 static int take_when_repaired(void *argument)
 {
     struct stage *stage = argument;
@@ -352,6 +376,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LEAST_TEST(the_lease_is_taken_and_all_its_queues_are_known),
+        LEAST_TEST(the_lease_names_the_supervisor),
         LEAST_TEST(a_full_server_gives_a_lease),
         LEAST_TEST(without_being_known_there_is_no_lease),
         LEAST_TEST(a_reconnect_raises_the_number_and_asks_to_reconcile),

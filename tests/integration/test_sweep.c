@@ -1,84 +1,7 @@
 /*
  * The sweeper: whoever is gone is found, whoever lives is left alone.
  */
-#include <sys/wait.h>
-
-#include "master/queue/sweep.h"
-#include "tests/integration/least_stage.h"
-
-#define DEAD          "host:2:cd"
-#define DEAD_LEASE    OWNER_LEASE_PREFIX DEAD
-#define DEAD_INBOX    OWNER_INBOX_PREFIX DEAD ":q"
-#define DEAD_INFLIGHT OWNER_INFLIGHT_PREFIX DEAD ":q"
-
-#define LEASE_MS 400
-
-static struct sweep sweep;
-static struct schedule schedule;
-
-/* Starts the sweeper of the process that leads. */
-static void begin(struct stage *stage)
-{
-    schedule = (struct schedule){
-        .is_leader = true,
-        .leader_until_ms = CORO_NEVER,
-    };
-    least_open(stage, stage->server.port);
-    coro_group_init(&least.group, coro_loop_current());
-    expect_that(sweep_start(&sweep, &(struct sweep_options){
-                                        .group = &least.group,
-                                        .redis = stage->redis,
-                                        .process = least.owner.process,
-                                        .lease_ms = least.owner.lease_ms,
-                                        .schedule = &schedule,
-                                    }) == 0);
-}
-
-static void end(struct stage *stage)
-{
-    coro_group_close(&least.group);
-    sweep_release(&sweep);
-    least_close(stage);
-}
-
-static bool has_suspects(void *argument)
-{
-    (void)argument;
-    return !list_is_empty(&sweep.suspects);
-}
-
-static bool has_none(void *argument)
-{
-    return !has_suspects(argument);
-}
-
-/* A look is counted when it begins, and has ended when there is a time. */
-static bool has_looked(void *nlooks)
-{
-    return sweep.nlooks >= *(uint64_t *)nlooks && sweep.last_ms > 0;
-}
-
-/* Waits until the sweeper has looked so many times more. */
-static bool looks_again(uint64_t ntimes)
-{
-    uint64_t nlooks = sweep.nlooks + ntimes;
-    return stage_wait_until(has_looked, &nlooks);
-}
-
-/* What a process had when it ended. */
-static void leave_behind(struct stage *stage)
-{
-    redis_do(&stage->server, "SADD corq:owners %s", DEAD " q");
-    least_put(stage, DEAD_INFLIGHT, 1, 3);
-    least_push(stage, DEAD_INBOX, 4, 5);
-    least_push(stage, "q", 6, 6);
-}
-
-static void prepare(void)
-{
-    least_prepare("q");
-    least.lease_ms = LEASE_MS;
-}
+#include "tests/integration/sweep_stage.h"
 
 /* --- who is gone ---------------------------------------------------------- */
 
@@ -310,77 +233,6 @@ static void only_the_leader_goes_on_looking(void **state)
     stage_play(stage, follow);
 }
 
-/* --- processes of this machine -------------------------------------------- */
-
-/* A process id that nobody has (any more). */
-static pid_t dead_pid(void)
-{
-    pid_t pid = fork();
-    if (pid == 0)
-        _exit(0);
-    assert_true(pid > 0);
-    assert_int_equal(waitpid(pid, NULL, 0), pid);
-    return pid;
-}
-
-/* A process with this number, its lease and two jobs. */
-struct local {
-    pid_t pid;
-    const char *where; /* NULL: where we are */
-    bool is_gone;      /* and known to be */
-};
-
-static struct local local;
-
-static int look_at_local(void *argument)
-{
-    struct stage *stage = argument;
-    begin(stage);
-    schedule.is_leader = false;
-    char lease[100], inflight[100];
-    snprintf(lease, sizeof lease, OWNER_LEASE_PREFIX "host:%d:cd",
-             (int)local.pid);
-    snprintf(inflight, sizeof inflight, OWNER_INFLIGHT_PREFIX "host:%d:cd:q",
-             (int)local.pid);
-    redis_do(&stage->server, "SET %s 1:%s PX 60000", lease,
-             local.where ? local.where : least.owner.where);
-    redis_do(&stage->server, "SADD corq:owners host:%d:cd%bq", (int)local.pid,
-             " ", (size_t)1);
-    least_put(stage, inflight, 1, 2);
-    expect_that(looks_again(1));
-    if (local.is_gone)
-        expect_that(least_gives(stage, "2 1", "LRANGE q 0 -1"));
-    expect_that(
-        least_gives(stage, local.is_gone ? "0" : "1", "EXISTS %s", lease));
-    expect_that(
-        least_gives(stage, local.is_gone ? "0" : "2", "HLEN %s", inflight));
-    end(stage);
-    return 0;
-}
-
-static void play_local(struct stage *stage, struct local what)
-{
-    local = what;
-    prepare();
-    least.lease_ms = 20000;
-    stage_play(stage, look_at_local);
-}
-
-static void a_dead_process_of_this_machine_is_found_at_once(void **state)
-{
-    play_local(*state, (struct local){dead_pid(), NULL, true});
-}
-
-static void a_living_process_of_this_machine_is_left_alone(void **state)
-{
-    play_local(*state, (struct local){getpid(), NULL, false});
-}
-
-static void the_same_number_elsewhere_means_nothing(void **state)
-{
-    play_local(*state, (struct local){dead_pid(), "01234567.1", false});
-}
-
 /* --- forgetting ----------------------------------------------------------- */
 
 static int forget(void *argument)
@@ -442,9 +294,6 @@ int main(void)
         LEAST_TEST(nor_does_one_that_stood_still_in_the_middle_of_a_look),
         LEAST_TEST(nor_does_a_connection_that_was_lost),
         LEAST_TEST(only_the_leader_goes_on_looking),
-        LEAST_TEST(a_dead_process_of_this_machine_is_found_at_once),
-        LEAST_TEST(a_living_process_of_this_machine_is_left_alone),
-        LEAST_TEST(the_same_number_elsewhere_means_nothing),
         LEAST_TEST(an_owner_is_forgotten_when_it_was_empty_twice),
         LEAST_TEST(what_a_ghost_brings_is_given_back_and_waited_for_again),
     };
