@@ -109,6 +109,12 @@ void service_link_check(struct service *service);
 /** Sees to what a child has left that has died. Suspends. 0 or an errno. */
 int service_recover(struct service *service, const struct link_message *what);
 
+/**
+ * Looks once more, a while later, at what was left in the name of @identity.
+ * Suspends. 0 or an errno.
+ */
+int service_recover_later(struct service *service, const char *identity);
+
 /** Makes the connection for commands. Returns 0 or a negative errno. */
 int service_connect(struct service *service);
 

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -58,12 +59,19 @@ static int recover(void *argument)
     struct errand *errand = argument;
     struct service *service = errand->service;
     struct link_message message = errand->message;
+    char identity[VITALS_IDENTITY_BYTES + 1];
     free(errand);
-    message.status = service_recover(service, &message);
+    /* The place is another's when it was told to be free. */
+    const struct vitals *vitals = shared_vitals(service->shared, message.place);
+    memcpy(identity, vitals->identity, VITALS_IDENTITY_BYTES);
+    identity[VITALS_IDENTITY_BYTES] = '\0';
+    int status = service_recover(service, &message);
+    if (status == -ECANCELED)
+        return 0;
+    message.status = status;
     message.kind = LINK_RECOVERED;
-    if (message.status != -ECANCELED)
-        link_send(service->link_fd, &message);
-    return 0;
+    link_send(service->link_fd, &message);
+    return status < 0 ? 0 : service_recover_later(service, identity);
 }
 
 static void start_recovery(struct service *service,

@@ -1,54 +1,110 @@
 /*
- * What a child does for another one that has died: gives back what it had.
+ * What a child does for another one that has died, when the supervisor says so:
+ * counts the job that it died of, and gives back what it had.
+ *
+ *     now        recover_process(): the supervisor has its place back then
+ *     10 s on    once more, and it is forgotten
+ *
+ * A pop that the dead one had just sent may move a job into its inbox when it
+ * was recovered already: the server reads what a dead peer has sent.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "coro/base/clock.h"
-#include "master/queue/orphans.h"
+#include "master/queue/recover.h"
 #include "master/service_internal.h"
 
 #define ANSWER_MS 30000
 
-static int64_t give_back(struct service *service, const struct vitals *dead,
-                         const struct job_queue *queue)
+/* Before the next try, after an error of Redis's. */
+#define RETRY_MS 1000
+
+/* So long after its death a process has no pop at the server any more. */
+#define LATER_MS 10000
+
+static struct recover_options options_of(const struct service *service)
 {
-    struct owner_queue owned;
-    struct orphans orphans;
-    char value[OWNER_VALUE_MAX];
-    int status =
-        owner_queue_init(&owned, dead->identity, queue->key, queue->key_len);
-    if (status < 0)
-        return status;
-    status = orphans_init(&orphans, owned.member.bytes, owned.member.len);
-    owner_queue_release(&owned);
-    if (status < 0)
-        return status;
-    int64_t deadline_ms = coro_after(ANSWER_MS);
-    int64_t n = orphans_look(&orphans, service->commands, value, deadline_ms);
-    if (n == 0)
-        n = orphans_end_lease(&orphans, service->commands, value, deadline_ms);
-    if (n >= 0)
-        n = orphans_give_back(&orphans, service->commands, deadline_ms);
-    orphans_release(&orphans);
-    return n;
+    return (struct recover_options){
+        .redis = service->commands,
+        .queues = service->queues,
+        .nqueues = service->options->queues.count,
+        .process = service->identity,
+    };
+}
+
+static enum recover_cause cause_of(const struct link_message *what)
+{
+    switch (what->cause) {
+    case LINK_CAUSE_CRASH:
+        return RECOVER_CRASH;
+    case LINK_CAUSE_KILLED:
+        return RECOVER_KILLED;
+    default:
+        return RECOVER_INNOCENT;
+    }
+}
+
+static void describe(const struct link_message *what,
+                     const struct vitals *vitals, char text[VITALS_WHAT_BYTES])
+{
+    char number[16];
+    text[0] = '\0';
+    if (what->cause == LINK_CAUSE_CRASH)
+        vitals_describe_crash(&vitals->crash, text);
+    else if (what->cause == LINK_CAUSE_KILLED)
+        snprintf(text, VITALS_WHAT_BYTES, "%s",
+                 vitals_signal_name(what->status, number));
+}
+
+/* Until it is done, or can't be. */
+static int recover(struct service *service, const struct recover_case *corpse)
+{
+    const struct recover_options options = options_of(service);
+    for (;;) {
+        if (coro_redis_wait_up(service->commands, CORO_NEVER) < 0)
+            return -ECANCELED;
+        int64_t n = recover_process(&options, corpse, coro_after(ANSWER_MS));
+        if (n >= 0)
+            return 0;
+        if (n == -ECANCELED || n == -EINVAL || n == -EBUSY)
+            return (int)n;
+        if (coro_sleep(RETRY_MS) < 0)
+            return -ECANCELED;
+    }
 }
 
 int service_recover(struct service *service, const struct link_message *what)
 {
-    const struct vitals *dead = shared_vitals(service->shared, what->place);
-    size_t nqueues = service->options->queues.count;
+    const struct vitals *vitals = shared_vitals(service->shared, what->place);
+    char text[VITALS_WHAT_BYTES];
     if (!service_is_at_least_once(service))
         return 0;
-    for (size_t i = 0; i < nqueues; i++) {
-        if (coro_redis_wait_up(service->commands, CORO_NEVER) < 0)
-            return -ECANCELED;
-        int64_t n = give_back(service, dead, &service->queues[i]);
-        if (n == -ECANCELED || n == -ENOMEM)
-            return (int)n;
-        if (n < 0 && n != -EREMOTEIO && n != -EBUSY)
-            i--; /* the connection broke: once more over the next one */
-    }
-    return 0;
+    describe(what, vitals, text);
+    return recover(service, &(struct recover_case){
+                                .identity = vitals->identity,
+                                .vitals = vitals,
+                                .nmarks = service->options->concurrency,
+                                .cause = cause_of(what),
+                                .what = text,
+                            });
+}
+
+int service_recover_later(struct service *service, const char *identity)
+{
+    if (!service_is_at_least_once(service))
+        return 0;
+    const struct recover_options options = options_of(service);
+    int status = coro_sleep(LATER_MS);
+    if (status == 0)
+        status = recover(service, &(struct recover_case){
+                                      .identity = identity,
+                                      .cause = RECOVER_INNOCENT,
+                                      .what = "",
+                                  });
+    if (status == 0)
+        status = recover_forget(&options, identity, coro_after(ANSWER_MS));
+    return status;
 }

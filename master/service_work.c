@@ -41,6 +41,11 @@ static void on_held(void *argument)
         dispatch_nudge(&service->dispatch);
 }
 
+static pid_t supervisor_of(const struct service *service)
+{
+    return service->shared ? shared_supervisor(service->shared) : 0;
+}
+
 static int start_owner(struct service *service)
 {
     int status = owner_init(&service->owner,
@@ -52,6 +57,7 @@ static int start_owner(struct service *service)
                                 .nqueues = service->options->queues.count,
                                 .on_held = on_held,
                                 .argument = service,
+                                .supervisor = supervisor_of(service),
                             });
     if (status < 0)
         return status;

@@ -32,7 +32,8 @@ struct link_message {
     uint32_t kind;  /* enum link_kind */
     uint32_t place; /* in the shared memory */
     uint32_t cause; /* enum link_cause */
-    int32_t status; /* 0, or a negative errno */
+    int32_t
+        status; /* up: 0, or a negative errno; down: the signal, if KILLED */
 };
 
 /** Makes both ends. Returns 0 or a negative errno. */

@@ -183,30 +183,12 @@ void child_describe_end(const struct child *child, char what[VITALS_WHAT_BYTES])
                  WEXITSTATUS(child->status));
 }
 
-static void tell_crash(const struct child *child, const char *what)
-{
-    const struct vitals_crash *crash = &vitals_of(child)->crash;
-    size_t shown = crash->payload_len < VITALS_PAYLOAD_BYTES
-                       ? (size_t)crash->payload_len
-                       : VITALS_PAYLOAD_BYTES;
-    const struct log_field fields[] = {
-        log_int("job", (int64_t)crash->job),
-        log_bytes("payload", crash->payload, shown),
-        log_string("where", crash->is_thread ? "thread" : crash->task),
-        log_string("calls", crash->calls),
-    };
-    bool has_job = crash->job != 0;
-    log_line(LOG_LEVEL_ERROR, "supervisor", has_job ? fields : fields + 2,
-             has_job ? 4 : 2, "child %zu (%ld) has crashed%s: %s",
-             child->number, (long)child->pid, has_job ? " in a job" : "", what);
-}
-
 static void tell_end(const struct child *child)
 {
     char what[VITALS_WHAT_BYTES];
     child_describe_end(child, what);
     if (child->end == CHILD_END_CRASHED)
-        tell_crash(child, what);
+        child_tell_crash(child, what);
     else if (child->end == CHILD_END_KILLED)
         log_line(LOG_LEVEL_WARN, "supervisor", NULL, 0,
                  "child %zu (%ld) was killed by %s while it ran %zu jobs",

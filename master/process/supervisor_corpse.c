@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <sys/wait.h>
 
 #include "master/process/supervisor_internal.h"
 #include "worker/log.h"
@@ -36,6 +37,7 @@ void corpse_add(struct supervisor *supervisor, const struct child *child)
     corpse->place = child->place;
     corpse->number = child->number;
     corpse->cause = cause_of(child);
+    corpse->signal = WIFSIGNALED(child->status) ? WTERMSIG(child->status) : 0;
     list_append(&supervisor->corpses, &corpse->link);
 }
 
@@ -67,6 +69,7 @@ void corpse_assign(struct supervisor *supervisor)
             .kind = LINK_RECOVER,
             .place = (uint32_t)corpse->place,
             .cause = corpse->cause,
+            .status = corpse->signal,
         };
         if (link_send(taker->link_fd, &message) == 0)
             corpse->taker = taker;

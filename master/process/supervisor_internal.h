@@ -5,6 +5,7 @@
  *     supervisor_seat.c    one seat for each child that there should be: when a
  *                          new one is started in it
  *     supervisor_child.c   one process: its start, what it says, how it ended
+ *     supervisor_crash.c   what there is to say about one that crashed
  *     supervisor_corpse.c  what a dead child has left, until it is recovered
  *     supervisor_watch.c   what is looked at every so often: limits, progress
  */
@@ -59,6 +60,7 @@ struct seat {
     struct child *child; /* NULL: between two */
     unsigned nfailed;    /* starts in a row that did not get ready */
     unsigned nshort;     /* lives in a row that were short */
+    bool was_blamed;     /* the last one died of a job that is known */
     struct coro_event changed;
 };
 
@@ -68,6 +70,7 @@ struct corpse {
     size_t place;
     size_t number;
     enum link_cause cause;
+    int signal;          /* that ended it, or 0 */
     struct child *taker; /* who sees to it; NULL: nobody yet */
 };
 
@@ -152,6 +155,14 @@ void child_dump(const struct child *child);
 /** Of what it has died, in words. */
 void child_describe_end(const struct child *child,
                         char what[VITALS_WHAT_BYTES]);
+
+/* --- supervisor_crash.c --- */
+
+/** The job that it died of, by its number; 0: of none. */
+uint64_t child_job(const struct child *child);
+
+/** Logs what @child has crashed of, and whose work that was. */
+void child_tell_crash(const struct child *child, const char *what);
 
 /* --- supervisor_corpse.c --- */
 

@@ -12,6 +12,9 @@
 #define FIRST_WAIT_MS 100
 #define MOST_WAIT_MS  10000
 
+/* A job that is known to crash does so three times only: there is progress. */
+#define MOST_WAIT_BLAMED_MS 1000
+
 /* So often in a row no seat gets a child ready, and there is no use in it. */
 #define MOST_FAILED 5
 
@@ -20,11 +23,12 @@ static int64_t wait_before(const struct seat *seat)
 {
     unsigned n = seat->nfailed > 0 ? seat->nfailed : seat->nshort;
     int64_t wait_ms = FIRST_WAIT_MS;
+    int64_t most_ms = seat->was_blamed ? MOST_WAIT_BLAMED_MS : MOST_WAIT_MS;
     if (n == 0)
         return 0;
-    while (--n > 0 && wait_ms < MOST_WAIT_MS)
+    while (--n > 0 && wait_ms < most_ms)
         wait_ms *= 2;
-    return wait_ms < MOST_WAIT_MS ? wait_ms : MOST_WAIT_MS;
+    return wait_ms < most_ms ? wait_ms : most_ms;
 }
 
 static bool is_hopeless(const struct supervisor *supervisor)
@@ -46,6 +50,7 @@ static bool is_refusal(const struct child *child)
 
 static void note_life(struct seat *seat, const struct child *child)
 {
+    seat->was_blamed = child->end == CHILD_END_CRASHED && child_job(child) != 0;
     if (child->ready_ms == 0) {
         seat->nfailed++;
         return;

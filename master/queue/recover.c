@@ -356,3 +356,16 @@ int64_t recover_process(const struct recover_options *options,
     work_release(&work);
     return status < 0 ? status : work.nmoved;
 }
+
+int recover_forget(const struct recover_options *options, const char *identity,
+                   int64_t deadline_ms)
+{
+    const struct recover_case corpse = {.identity = identity};
+    struct work work = {.options = options, .corpse = &corpse};
+    int status = work_init(&work);
+    for (size_t i = 0; i < work.norphans && status >= 0; i++)
+        status = requeue_forget(options->redis, &work.orphans[i].lease,
+                                &work.orphans[i].owned, deadline_ms);
+    work_release(&work);
+    return status < 0 ? status : 0;
+}

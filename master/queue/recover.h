@@ -75,4 +75,13 @@ struct recover_case {
 int64_t recover_process(const struct recover_options *options,
                         const struct recover_case *corpse, int64_t deadline_ms);
 
+/**
+ * Takes the process @identity out of the owners, where nothing is left of it.
+ * Not before a pop that it left at the server can have ended, see sweep.h.
+ *
+ * Returns 0 or a negative errno. Context: as recover_process().
+ */
+int recover_forget(const struct recover_options *options, const char *identity,
+                   int64_t deadline_ms);
+
 #endif
