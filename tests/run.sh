@@ -1,11 +1,13 @@
 #!/bin/sh
-# Runs test programs one after the other and sums up.
+# Runs test programs, a few at a time, and sums up.
 #
 #   tests/run.sh PROGRAM...
 #
 # WRAPPER     put before each program: valgrind, qemu (split at blanks)
 # TIME_LIMIT  seconds for each program; by default 120, and ten times as many
 #             under a wrapper or with CORQ_TEST_SCALE=full
+# TEST_JOBS   how many run at once; by default as many as there are cores, at
+#             most 4: most of their time they wait
 #
 # A program fails by a status other than 0, by running out of time, and by
 # skipping a test: what was not tried is not known to work.
@@ -23,12 +25,8 @@ else
     limit=${TIME_LIMIT:-120}
 fi
 
-# By itself timeout makes a process group of its own and so ends whatever the
-# test has started; but Ctrl-C would not reach that group from a terminal.
-foreground=
-if [ -t 0 ] && timeout --foreground 1 true 2>/dev/null; then
-    foreground=--foreground
-fi
+cores=$(nproc 2>/dev/null || echo 1)
+jobs=${TEST_JOBS:-$((cores < 4 ? cores : 4))}
 
 # Prints why the program failed, nothing if it passed.
 verdict() {
@@ -39,25 +37,52 @@ verdict() {
     esac
 }
 
-npassed=0
-nfailed=0
-failures=
-
-for program in "$@"; do
-    echo "== $program"
+# Runs one program; leaves its output in PROGRAM.log and why it failed in
+# PROGRAM.verdict, and shows the output as a whole, whatever runs beside it.
+run_one() {
+    # By itself timeout makes a process group of its own and so ends whatever
+    # the test has started; but Ctrl-C would not reach that group from a
+    # terminal.
+    foreground=
+    if [ -t 2 ] && timeout --foreground 1 true 2>/dev/null; then
+        foreground=--foreground
+    fi
     # To a file and not through a pipe: a pipe would stay open for as long as
     # any process that the test has left behind.
     # shellcheck disable=SC2086
-    timeout $foreground -k 10 "$limit" $WRAPPER "$program" \
-        >"$program.log" 2>&1 </dev/null
-    reason=$(verdict $? "$program.log")
-    cat "$program.log"
+    timeout $foreground -k 10 "$limit" $WRAPPER "$1" >"$1.log" 2>&1 </dev/null
+    verdict $? "$1.log" >"$1.verdict"
+    (
+        flock 9
+        echo "== $1"
+        cat "$1.log"
+        [ ! -s "$1.verdict" ] || echo "== $1: $(cat "$1.verdict")"
+    ) 9>"$lock"
+}
+
+lock=${TEST_LOCK:-}
+if [ -n "$lock" ]; then
+    run_one "$1"
+    exit 0
+fi
+
+lock=$(mktemp)
+trap 'rm -f "$lock"' EXIT
+for program in "$@"; do
+    rm -f "$program.verdict"
+done
+printf '%s\n' "$@" | TEST_LOCK=$lock xargs -n 1 -P "$jobs" "$0"
+
+npassed=0
+nfailed=0
+failures=
+for program in "$@"; do
+    reason=$(cat "$program.verdict" 2>/dev/null || echo 'did not run')
     if [ -z "$reason" ]; then
         npassed=$((npassed + 1))
     else
         nfailed=$((nfailed + 1))
         failures="$failures $program ($reason)"
-        echo "== $program: $reason"
     fi
 done
 
