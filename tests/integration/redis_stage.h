@@ -111,6 +111,17 @@ static inline struct coro_redis *stage_connect(struct stage *stage,
     return stage->redis;
 }
 
+/* Connects to the server as the user ann, whose password is "pw". */
+static inline void stage_connect_as_ann(struct stage *stage)
+{
+    static char user[] = "ann", password[] = "pw";
+    stage_aim(stage, stage->server.port);
+    stage->address.user = user;
+    stage->address.password = password;
+    stage_start_redis(stage);
+    stage_wait_up(stage);
+}
+
 /* --- commands, for scripts ------------------------------------------------ */
 
 /* The reply to a command, or NULL and a record of why there is none. */

@@ -239,13 +239,9 @@ static bool is_told(void *argument)
 
 static int be_forbidden(void *argument)
 {
-    static char user[] = "ann", password[] = "pw", reason[] = "NOPERM";
+    static char reason[] = "NOPERM";
     struct stage *stage = argument;
-    stage_aim(stage, stage->server.port);
-    stage->address.user = user;
-    stage->address.password = password;
-    stage_start_redis(stage);
-    stage_wait_up(stage);
+    stage_connect_as_ann(stage);
     heart_begin(stage);
     expect_that(stage_wait_until(is_told, reason));
     coro_sleep(5 * HEART_PERIOD_MS);

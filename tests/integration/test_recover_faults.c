@@ -264,13 +264,8 @@ static void what_is_in_flight_of_the_wrong_type_keeps_no_other_from_it(
 
 static int recover_as_ann(void *argument)
 {
-    static char user[] = "ann", password[] = "pw";
     struct stage *stage = argument;
-    stage_aim(stage, stage->server.port);
-    stage->address.user = user;
-    stage->address.password = password;
-    stage_start_redis(stage);
-    stage_wait_up(stage);
+    stage_connect_as_ann(stage);
     expect_that(recover_now(stage) == dead.wanted);
     coro_redis_stop(stage->redis);
     return 0;
