@@ -210,6 +210,8 @@ static int supervisor_main(void *argument)
     struct supervisor *supervisor = argument;
     int status = signals_start(&supervisor->signals, &supervisor->tasks,
                                on_signal, supervisor);
+    /* What has ended before signals were watched was told to nobody. */
+    reap(supervisor);
     if (status == 0)
         status = start_seats(supervisor);
     if (status < 0) {

@@ -64,9 +64,8 @@ static void the_next_one_does_not_wait_for_the_last_jobs(void **state)
 static void a_child_that_has_grown_too_large_is_replaced(void **state)
 {
     struct scene *scene = *state;
-    program_start(&scene->corq,
-                  PROGRAM_ARGS(RUN(scene), "--handler", "fault", "--max-rss",
-                               "300MiB"));
+    program_start(&scene->corq, PROGRAM_ARGS(RUN(scene), "--handler", "fault",
+                                             "--max-rss", "300MiB"));
     assert_true(scene_sees(scene, "ready: up to"));
     redis_do(&scene->redis, "LPUSH queue %s", "leak 1");
     redis_do(&scene->redis, "LPUSH queue %s", "leak 310");
