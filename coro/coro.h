@@ -74,7 +74,8 @@
  *                                                               sched/inbox.h
  * run_coroutine_threadsafe               coro_submit()         sched/remote.h
  * concurrent.futures.Future              coro_remote_result(), _cancel(),
- *                                        _add_callback(), _wait()
+ *                                        _add_callback()
+ * await wrap_future(future)              coro_remote_await(), _wait()
  * to_thread, run_in_executor             coro_run_in_thread()
  *                                                            sched/executor.h
  * redis.asyncio                          coro_redis_call()        io/redis.h

@@ -4,8 +4,7 @@
 
 #include <event2/event.h>
 
-#include "coro/sched/future.h"
-#include "coro/sched/loop.h"
+#include "coro/sched/schedule.h"
 
 static void on_ready(evutil_socket_t fd, short events, void *argument)
 {
@@ -25,7 +24,7 @@ int coro_fd_wait(int fd, bool for_writing, int64_t deadline_ms)
         return -ENOMEM;
     int status = -ENOMEM;
     if (event_add(event, NULL) == 0)
-        status = coro_future_wait(&ready, deadline_ms);
+        status = coro_future_park(&ready, deadline_ms, "a descriptor");
     event_free(event);
     return status;
 }

@@ -168,7 +168,8 @@ int coro_redis_link_open(struct coro_redis *redis, const char *numeric_host,
     int status = begin(redis, numeric_host, port);
     if (status < 0)
         return status;
-    status = coro_future_wait(&redis->connected, deadline_ms);
+    status = coro_future_park(&redis->connected, deadline_ms,
+                              "a connection to Redis");
     if (status == 0)
         status = coro_future_status(&redis->connected);
     if (status == -ETIMEDOUT)
@@ -264,7 +265,8 @@ static void abandon(struct call *call)
 static int await_call(struct call *call, int64_t deadline_ms,
                       struct coro_redis_reply **ret_reply)
 {
-    int status = coro_future_wait(&call->done, deadline_ms);
+    int status =
+        coro_future_park(&call->done, deadline_ms, "an answer of Redis");
     if (status < 0) {
         abandon(call);
         return status;

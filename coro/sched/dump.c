@@ -11,116 +11,20 @@
 #include "coro/base/ensure.h"
 #include "coro/core/backtrace.h"
 #include "coro/core/symbol.h"
+#include "coro/sched/flow.h"
 #include "coro/sched/schedule.h"
 
-#define LINE_BYTES 512
+#define LINE_BYTES 1024
 
 /* So many others of one kind are named; the rest is counted. */
 #define OTHERS_NAMED 16
 
-/* --- looking at a task --------------------------------------------------- */
+/* --- writing ------------------------------------------------------------- */
 
-/* A task's calls; where it stands in a generator, those go on with the calls of
- * whoever resumed that. */
-static size_t read_calls(const struct coro_task *task, uintptr_t *frames)
-{
-    const size_t capacity = CORO_INSPECT_FRAMES;
-    size_t n = task == coro_task_current()
-                   ? coro_backtrace(frames, capacity)
-                   : coro_backtrace_of(&task->context, frames, capacity);
-    const struct coro_gen *gen = task->generator;
-    for (; gen && n < capacity; gen = gen->outer)
-        n += coro_backtrace_of(&gen->resumer, frames + n, capacity - n);
-    return n;
-}
-
-/* From the source's expression to words: "&future->waiters" is a future. */
-static void name_wait(const struct coro_task *task, char *text, size_t capacity)
-{
-    static const char suffix[] = "->waiters";
-    const char *expression = task->waits_for;
-    if (task->state != CORO_TASK_WAITING || !expression) {
-        text[0] = '\0';
-        return;
-    }
-    if (strcmp(expression, "NULL") == 0)
-        expression = "a wake-up";
-    expression += *expression == '&';
-    size_t len = strlen(expression);
-    size_t suffix_len = sizeof suffix - 1;
-    if (len > suffix_len && strcmp(expression + len - suffix_len, suffix) == 0)
-        len -= suffix_len;
-    snprintf(text, capacity, "%.*s", (int)len, expression);
-}
-
-void coro_task_inspect(const struct coro_task *task,
-                       struct coro_inspection *ret_inspection)
-{
-    ensure(coro_schedule_is_own(task->loop) && "a loop belongs to its thread");
-    bool has_deadline = coro_timer_is_armed(&task->timer);
-    *ret_inspection = (struct coro_inspection){
-        .name = task->name,
-        .id = task->id,
-        .state = (enum coro_task_state)task->state,
-        .since_ms = task->since_ms,
-        .deadline_ms = has_deadline ? task->timer.deadline_ms : CORO_NEVER,
-        .stack_bytes = (size_t)(task->stack.top - task->stack.bottom),
-        .high_water_bytes = coro_stack_high_water(&task->stack),
-    };
-    name_wait(task, ret_inspection->waits_for,
-              sizeof ret_inspection->waits_for);
-    if (task->state != CORO_TASK_DONE)
-        ret_inspection->nframes = read_calls(task, ret_inspection->frames);
-}
-
-const char *coro_task_state_name(enum coro_task_state state)
-{
-    static const char *const names[] = {
-        [CORO_TASK_NEW] = "new",         [CORO_TASK_READY] = "ready",
-        [CORO_TASK_RUNNING] = "running", [CORO_TASK_WAITING] = "waiting",
-        [CORO_TASK_DONE] = "done",
-    };
-    return names[state];
-}
-
-/* --- calls in one line --------------------------------------------------- */
-
-/* The innermost frames are the switch: the scheduler's, and that of the
- * context variant. */
-static bool is_switch(const char *name)
-{
-    return strcmp(name, "suspend") == 0 || strcmp(name, "swapcontext") == 0 ||
-           strcmp(name, "coro_context_switch") == 0;
-}
-
-static size_t first_call(const struct coro_inspection *inspection,
-                         const struct coro_symbols *symbols)
-{
-    size_t i = 0;
-    while (i < inspection->nframes && i < 2) {
-        const char *name =
-            coro_symbols_name(symbols, inspection->frames[i], NULL);
-        if (!name || !is_switch(name))
-            break;
-        i++;
-    }
-    return i;
-}
-
-void coro_inspection_calls(const struct coro_inspection *inspection,
-                           const struct coro_symbols *symbols, char *text,
-                           size_t capacity)
-{
-    size_t first = first_call(inspection, symbols);
-    coro_symbols_calls(symbols, inspection->frames + first,
-                       inspection->nframes - first, text, capacity);
-}
-
-/* --- the whole dump ------------------------------------------------------ */
-
-/* One of the tasks: which others do the same is told by its hash. */
+/* A task, or a generator: which others do the same is told by its hash. */
 struct entry {
     const struct coro_task *task;
+    const struct coro_gen *gen;
     uint64_t hash;
     size_t nothers; /* of its kind, if it is the first of that */
     size_t next;    /* the next one of its kind; 0: none */
@@ -132,8 +36,9 @@ struct dump {
     coro_dump_fn *write;
     void *argument;
     struct coro_symbols symbols;
-    struct entry *entries; /* NULL: no memory, each task on its own */
+    struct entry *entries; /* NULL: no memory, each is told of on its own */
     size_t nentries;
+    size_t *lasts;  /* by the first one of a kind: the last one until now */
     size_t *firsts; /* by hash: index + 1 of the first entry of its kind */
     size_t nfirsts;
     int64_t now_ms;
@@ -160,7 +65,7 @@ static void say(const struct dump *dump, const char *format, ...)
 static void say_state(const struct dump *dump,
                       const struct coro_inspection *task)
 {
-    char what[80], limit[60] = "";
+    char what[128], limit[60] = "", awaited[128] = "";
     double waited = (double)(dump->now_ms - task->since_ms) / 1000;
     if (task->waits_for[0])
         snprintf(what, sizeof what, "has waited for %s for", task->waits_for);
@@ -170,9 +75,22 @@ static void say_state(const struct dump *dump,
     if (task->deadline_ms != CORO_NEVER)
         snprintf(limit, sizeof limit, ", at most %.3f s more",
                  (double)(task->deadline_ms - dump->now_ms) / 1000);
-    say(dump, "task %llu '%s' %s %.3f s%s; stack %zu of %zu bytes",
-        (unsigned long long)task->id, task->name, what, waited, limit,
+    if (task->awaited_by[0])
+        snprintf(awaited, sizeof awaited, "; awaited by %s", task->awaited_by);
+    say(dump, "task %llu '%s' %s %.3f s%s%s; stack %zu of %zu bytes",
+        (unsigned long long)task->id, task->name, what, waited, limit, awaited,
         task->high_water_bytes, task->stack_bytes);
+}
+
+static void say_calls(const struct dump *dump, const uintptr_t *frames,
+                      size_t nframes)
+{
+    for (size_t i = coro_first_call(frames, nframes, &dump->symbols);
+         i < nframes; i++) {
+        char call[256];
+        coro_symbols_describe(&dump->symbols, frames[i], call, sizeof call);
+        say(dump, "    %s", call);
+    }
 }
 
 static void say_task(const struct dump *dump, const struct coro_task *task)
@@ -180,51 +98,114 @@ static void say_task(const struct dump *dump, const struct coro_task *task)
     struct coro_inspection inspection;
     coro_task_inspect(task, &inspection);
     say_state(dump, &inspection);
-    for (size_t i = first_call(&inspection, &dump->symbols);
-         i < inspection.nframes; i++) {
-        char call[256];
-        coro_symbols_describe(&dump->symbols, inspection.frames[i], call,
-                              sizeof call);
-        say(dump, "    %s", call);
-    }
+    say_calls(dump, inspection.frames, inspection.nframes);
 }
 
+/* The others of one kind, each with the task that it waits for, if it does. */
 static void say_others(const struct dump *dump, const struct entry *first)
 {
-    char ids[OTHERS_NAMED * 21 + 8] = "";
+    char ids[OTHERS_NAMED * 48] = "";
     size_t len = 0, nnamed = 0;
     for (size_t i = first->next; i != 0 && nnamed < OTHERS_NAMED;
-         i = dump->entries[i].next, nnamed++)
+         i = dump->entries[i].next, nnamed++) {
+        const struct coro_task *task = dump->entries[i].task;
+        struct coro_peers awaited = coro_peers_awaited_by(task);
         len += (size_t)snprintf(ids + len, sizeof ids - len, " %llu",
-                                (unsigned long long)dump->entries[i].task->id);
+                                (unsigned long long)task->id);
+        if (awaited.first)
+            len += (size_t)snprintf(ids + len, sizeof ids - len, "→%llu",
+                                    (unsigned long long)awaited.first->id);
+    }
     say(dump, "    and %zu more like it:%s%s", first->nothers, ids,
         nnamed < first->nothers ? " …" : "");
 }
+
+/* --- generators ---------------------------------------------------------- */
+
+/* One that runs in a task is among the calls of that. */
+static size_t read_gen(const struct coro_gen *gen, uintptr_t *frames)
+{
+    return gen->state == CORO_GEN_SUSPENDED
+               ? coro_backtrace_of(&gen->context, frames, CORO_INSPECT_FRAMES)
+               : 0;
+}
+
+static void say_gen(const struct dump *dump, const struct coro_gen *gen)
+{
+    static const char *const states[] = {
+        [CORO_GEN_CREATED] = "created",
+        [CORO_GEN_RUNNING] = "running",
+        [CORO_GEN_SUSPENDED] = "suspended",
+        [CORO_GEN_CLOSED] = "closed",
+    };
+    char where[80] = "", maker[40] = "outside of tasks";
+    uintptr_t frames[CORO_INSPECT_FRAMES];
+    const struct coro_task *task = coro_gen_task(gen);
+    if (task)
+        snprintf(where, sizeof where, " in task %llu '%.40s'",
+                 (unsigned long long)task->id, task->name);
+    if (gen->maker_id)
+        snprintf(maker, sizeof maker, "by task %llu",
+                 (unsigned long long)gen->maker_id);
+    say(dump, "generator '%s' is %s%s; made %s; stack %zu of %zu bytes",
+        gen->name, states[gen->state], where, maker,
+        coro_stack_high_water(&gen->stack),
+        (size_t)(gen->stack.top - gen->stack.bottom));
+    say_calls(dump, frames, read_gen(gen, frames));
+}
+
+/* --- what is alike ------------------------------------------------------- */
 
 static uint64_t mix(uint64_t hash, uint64_t value)
 {
     return (hash ^ value) * 0x9e3779b97f4a7c15u ^ (hash >> 29);
 }
 
-/* Of what makes two tasks alike: what they are called and do, and where. */
-static uint64_t hash_of(const struct coro_task *task)
+static uint64_t mix_name(uint64_t hash, const char *name)
 {
-    uintptr_t frames[CORO_INSPECT_FRAMES];
-    size_t nframes = read_calls(task, frames);
-    uint64_t hash = mix(task->state, nframes);
-    for (const char *c = task->name; *c; c++)
+    for (const char *c = name; *c; c++)
         hash = mix(hash, (unsigned char)*c);
-    if (task->state == CORO_TASK_WAITING)
-        hash = mix(hash, (uintptr_t)task->waits_for);
-    for (size_t i = 0; i < nframes; i++)
-        hash = mix(hash, frames[i]);
     return hash;
 }
 
-/* Puts entry @index in line behind the first one of its kind. */
-static void sort_in(struct dump *dump, size_t index, size_t *lasts)
+static uint64_t mix_calls(uint64_t hash, const uintptr_t *frames,
+                          size_t nframes)
 {
+    for (size_t i = 0; i < nframes; i++)
+        hash = mix(hash, frames[i]);
+    return mix(hash, nframes);
+}
+
+/* Of what makes two tasks alike: what they are called and do, and where, and
+ * what the tasks that they wait for are called. */
+static uint64_t hash_of(const struct coro_task *task)
+{
+    uintptr_t frames[CORO_INSPECT_FRAMES];
+    struct coro_peers awaited = coro_peers_awaited_by(task);
+    uint64_t hash = mix_name(task->state, task->name);
+    if (task->state == CORO_TASK_WAITING)
+        hash = mix(hash, (uintptr_t)task->waits_for);
+    if (awaited.first)
+        hash = mix_name(hash, awaited.first->name);
+    return mix_calls(hash, frames, coro_task_calls(task, frames));
+}
+
+static uint64_t hash_of_gen(const struct coro_gen *gen)
+{
+    uintptr_t frames[CORO_INSPECT_FRAMES];
+    uint64_t hash = mix_name(gen->state, gen->name);
+    /* Those that run are never alike: each is in a place of its own. */
+    hash = mix(hash, gen->state == CORO_GEN_RUNNING ? (uintptr_t)gen : 0);
+    return mix_calls(hash, frames, read_gen(gen, frames));
+}
+
+/* Adds @new, in line behind the first one of its kind. */
+static void sort_in(struct dump *dump, struct entry new)
+{
+    size_t index = dump->nentries++;
     struct entry *entry = &dump->entries[index];
+    size_t *lasts = dump->lasts;
+    *entry = new;
     size_t slot = entry->hash % dump->nfirsts;
     while (dump->firsts[slot] != 0) {
         size_t first = dump->firsts[slot] - 1;
@@ -241,25 +222,72 @@ static void sort_in(struct dump *dump, size_t index, size_t *lasts)
     lasts[index] = index;
 }
 
-/* Finds those that are alike. Returns false when there is no memory for it. */
-static bool sort_tasks(struct dump *dump)
+/* Room for @n entries. Returns false when there is no memory for it. */
+static bool begin_sorting(struct dump *dump, size_t n)
 {
-    size_t n = dump->loop->ntasks;
+    dump->nentries = 0;
     dump->nfirsts = 2 * n + 1;
     dump->entries = calloc(n + 1, sizeof *dump->entries);
     dump->firsts = calloc(dump->nfirsts, sizeof *dump->firsts);
-    size_t *lasts = calloc(n + 1, sizeof *lasts);
-    bool has_memory = dump->entries && dump->firsts && lasts;
-    if (has_memory) {
-        list_foreach (link, &dump->loop->tasks) {
-            struct entry *entry = &dump->entries[dump->nentries];
-            entry->task = list_entry(link, struct coro_task, all);
-            entry->hash = hash_of(entry->task);
-            sort_in(dump, dump->nentries++, lasts);
-        }
+    dump->lasts = calloc(n + 1, sizeof *dump->lasts);
+    return dump->entries && dump->firsts && dump->lasts;
+}
+
+static void end_sorting(struct dump *dump)
+{
+    free(dump->entries);
+    free(dump->firsts);
+    free(dump->lasts);
+}
+
+static void say_tasks(struct dump *dump)
+{
+    bool has_memory = begin_sorting(dump, dump->loop->ntasks);
+    list_foreach (link, &dump->loop->tasks) {
+        const struct coro_task *task = list_entry(link, struct coro_task, all);
+        if (has_memory)
+            sort_in(dump, (struct entry){.task = task, .hash = hash_of(task)});
+        else
+            say_task(dump, task);
     }
-    free(lasts);
-    return has_memory;
+    for (size_t i = 0; i < dump->nentries; i++) {
+        const struct entry *entry = &dump->entries[i];
+        if (entry->is_told)
+            continue;
+        say_task(dump, entry->task);
+        if (entry->nothers > 0)
+            say_others(dump, entry);
+    }
+    end_sorting(dump);
+}
+
+static void sort_gen(const struct coro_gen *gen, void *argument)
+{
+    sort_in(argument, (struct entry){.gen = gen, .hash = hash_of_gen(gen)});
+}
+
+static void say_each_gen(const struct coro_gen *gen, void *argument)
+{
+    say_gen(argument, gen);
+}
+
+static void say_gens(struct dump *dump)
+{
+    size_t ngens = coro_gen_each(NULL, NULL);
+    if (ngens == 0)
+        return;
+    say(dump, "%zu generators", ngens);
+    bool has_memory = begin_sorting(dump, ngens);
+    coro_gen_each(has_memory ? sort_gen : say_each_gen, dump);
+    for (size_t i = 0; i < dump->nentries; i++) {
+        const struct entry *entry = &dump->entries[i];
+        if (entry->is_told)
+            continue;
+        say_gen(dump, entry->gen);
+        if (entry->nothers > 0)
+            say(dump, "    and %zu more like it", entry->nothers);
+    }
+    end_sorting(dump);
 }
 
 static void say_all(void *argument)
@@ -268,23 +296,12 @@ static void say_all(void *argument)
     dump->now_ms = coro_now_ms();
     coro_symbols_open(&dump->symbols);
     say(dump, "%zu tasks", dump->loop->ntasks);
-    if (sort_tasks(dump)) {
-        for (size_t i = 0; i < dump->nentries; i++) {
-            const struct entry *entry = &dump->entries[i];
-            if (entry->is_told)
-                continue;
-            say_task(dump, entry->task);
-            if (entry->nothers > 0)
-                say_others(dump, entry);
-        }
-    } else {
-        list_foreach (link, &dump->loop->tasks)
-            say_task(dump, list_entry(link, struct coro_task, all));
-    }
-    free(dump->entries);
-    free(dump->firsts);
+    say_tasks(dump);
+    say_gens(dump);
     coro_symbols_close(&dump->symbols);
 }
+
+/* --- the whole dump ------------------------------------------------------ */
 
 void coro_dump(struct coro_loop *loop, coro_dump_fn *write, void *argument)
 {

@@ -310,7 +310,7 @@ int coro_run_work_in_thread(const struct coro_thread_work *work,
     int status = run_in_pool(loop, work, &job);
     if (status < 0)
         return status;
-    status = coro_future_wait(&job->done, deadline_ms);
+    status = coro_future_park(&job->done, deadline_ms, "a thread");
     if (status < 0) {
         abandon(loop->executor, job);
         return status;

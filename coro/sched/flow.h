@@ -6,6 +6,8 @@
 #ifndef CORO_SCHED_FLOW_H
 #define CORO_SCHED_FLOW_H
 
+#include <stddef.h>
+
 struct coro_defer_block;
 struct coro_gen;
 struct coro_loop;
@@ -28,6 +30,16 @@ struct coro_defer_block **coro_flow_deferred(void);
 
 /** Calls all that was deferred in @place and frees its memory. */
 void coro_defer_run_all(struct coro_defer_block **place);
+
+/**
+ * Calls @visit, unless it is NULL, for each generator of this thread, oldest
+ * first; it must not make or free any. Returns how many there are.
+ */
+size_t coro_gen_each(void (*visit)(const struct coro_gen *gen, void *argument),
+                     void *argument);
+
+/** The task in which @gen runs, or waits; NULL: none. */
+const struct coro_task *coro_gen_task(const struct coro_gen *gen);
 
 /** Ends all generators in which @task, which never runs again, stands. */
 void coro_gen_drop_all(struct coro_task *task);

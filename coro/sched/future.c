@@ -36,13 +36,7 @@ int coro_future_set(struct coro_future *future, int status, void *value)
 
 int coro_future_wait(struct coro_future *future, int64_t deadline_ms)
 {
-    if (coro_future_is_done(future))
-        return 0;
-    int status = coro_park(&future->waiters, deadline_ms);
-    /* It may have been set after the deadline came, but before this ran. */
-    if (status == -ETIMEDOUT && coro_future_is_done(future))
-        return 0;
-    return status;
+    return coro_future_park(future, deadline_ms, "future");
 }
 
 int coro_future_await(struct coro_future *future, int64_t deadline_ms)

@@ -18,6 +18,7 @@
 struct coro_gen_home {
     struct coro_stack_pool stacks;
     struct coro_stack_pool large_stacks;
+    struct list gens;
     size_t ngens;
     bool is_open;
 };
@@ -83,6 +84,7 @@ static struct coro_gen_home *open_home(void)
     coro_stack_pool_init(&home->stacks, CORO_STACK_BYTES, CORO_GUARD_KERNEL);
     coro_stack_pool_init(&home->large_stacks, CORO_STACK_BYTES_LARGE,
                          CORO_GUARD_KERNEL);
+    list_init(&home->gens);
     home->is_open = true;
     return home;
 }
@@ -245,6 +247,23 @@ const char *coro_gen_name(const struct coro_gen *gen)
     return gen->name;
 }
 
+size_t coro_gen_each(void (*visit)(const struct coro_gen *gen, void *argument),
+                     void *argument)
+{
+    const struct coro_gen_home *home = &thread_home;
+    if (home->ngens > 0 && visit)
+        list_foreach (link, &home->gens)
+            visit(list_entry(link, const struct coro_gen, all), argument);
+    return home->ngens;
+}
+
+const struct coro_task *coro_gen_task(const struct coro_gen *gen)
+{
+    if (gen->state != CORO_GEN_RUNNING || gen->running == &thread_running)
+        return NULL;
+    return list_entry(gen->running, const struct coro_task, generator);
+}
+
 /* --- birth and death ----------------------------------------------------- */
 
 /* A generator on @stack, at the very top of it. */
@@ -288,6 +307,9 @@ int coro_gen_new(coro_gen_fn *function, void *argument,
     gen->name = options->name ? options->name : "generator";
     gen->is_large = options->large_stack;
     gen->home = home;
+    const struct coro_task *maker = coro_task_current();
+    gen->maker_id = maker ? maker->id : 0;
+    list_append(&home->gens, &gen->all);
     home->ngens++;
     *ret_gen = gen;
     return 0;
@@ -319,6 +341,7 @@ void coro_gen_free(struct coro_gen *gen)
     drop(gen);
     gen->magic = 0;
     gen->home->ngens--;
+    list_remove(&gen->all);
     coro_sanitize_end(&gen->notes);
     coro_stack_give(pool_of(gen), gen->stack);
 }

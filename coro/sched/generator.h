@@ -44,6 +44,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "coro/base/list.h"
 #include "coro/core/context.h"
 #include "coro/core/sanitize.h"
 #include "coro/core/stack.h"
@@ -91,6 +92,8 @@ struct coro_gen {
     void *argument;
     const char *name;
     struct coro_gen_home *home;
+    struct list all;   /* in its home */
+    uint64_t maker_id; /* of the task that made it; 0: none */
     struct coro_stack stack;
     uint64_t magic;
     struct coro_sanitize notes;

@@ -56,6 +56,15 @@ void coro_group_cancel(struct coro_group *group)
         coro_task_cancel(list_entry(link, struct coro_task, in_group));
 }
 
+static int park(struct coro_group *group, int64_t deadline_ms)
+{
+    const struct coro_awaits awaits = {.group = group};
+    coro_awaits_note(&awaits);
+    int status = coro_park_for(&group->waiters, deadline_ms, "group");
+    coro_awaits_note(NULL);
+    return status;
+}
+
 /* --- standing and falling together --------------------------------------- */
 
 static void add_error(struct coro_group *group, const struct coro_task *task,
@@ -141,7 +150,7 @@ int coro_group_end(struct coro_group *group, int status)
     if (status < 0)
         shut_down(group);
     while (!list_is_empty(&group->members)) {
-        if (coro_park(&group->waiters, CORO_NEVER) == -ECANCELED) {
+        if (park(group, CORO_NEVER) == -ECANCELED) {
             status = -ECANCELED;
             group->is_closing = true;
             coro_group_cancel(group);
@@ -161,7 +170,7 @@ int coro_group_wait(struct coro_group *group, int64_t deadline_ms)
 {
     if (list_is_empty(&group->members))
         return 0;
-    return coro_park(&group->waiters, deadline_ms);
+    return park(group, deadline_ms);
 }
 
 void coro_group_close(struct coro_group *group)

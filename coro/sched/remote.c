@@ -251,6 +251,8 @@ bool coro_remote_remove_callback(struct coro_remote *remote,
 
 /* --- waiting as a coroutine ----------------------------------------------- */
 
+static const char in_another_loop[] = "a task of another loop";
+
 /* Of the waiter, until it gives up while a post is on its way to its loop. */
 struct wait {
     struct coro_remote_callback callback;
@@ -288,8 +290,7 @@ static void post_to_waiter(struct coro_remote_callback *callback,
     coro_loop_unref(loop);
 }
 
-int coro_remote_wait(struct coro_remote *remote, int64_t deadline_ms,
-                     int *ret_result)
+static int wait_new(struct coro_remote *remote, struct wait **ret_wait)
 {
     struct wait *wait = calloc(1, sizeof *wait);
     if (!wait)
@@ -299,13 +300,54 @@ int coro_remote_wait(struct coro_remote *remote, int64_t deadline_ms,
     wait->loop = coro_loop_ref(coro_loop_current());
     coro_future_init(&wait->told);
     coro_remote_add_callback(remote, &wait->callback);
-    int status = coro_future_wait(&wait->told, deadline_ms);
-    if (status == 0 || coro_future_is_done(&wait->told) ||
+    *ret_wait = wait;
+    return 0;
+}
+
+static void wait_leave(struct coro_remote *remote, struct wait *wait)
+{
+    if (coro_future_is_done(&wait->told) ||
         coro_remote_remove_callback(remote, &wait->callback))
         wait_free(wait);
     else
         wait->is_abandoned = true;
+}
+
+int coro_remote_wait(struct coro_remote *remote, int64_t deadline_ms,
+                     int *ret_result)
+{
+    struct wait *wait;
+    ensure(coro_task_current());
+    int status = wait_new(remote, &wait);
     if (status < 0)
         return status;
-    return coro_remote_result(remote, 0, ret_result);
+    status = coro_future_park(&wait->told, deadline_ms, in_another_loop);
+    wait_leave(remote, wait);
+    return status < 0 ? status : coro_remote_result(remote, 0, ret_result);
+}
+
+int coro_remote_await(struct coro_remote *remote, int64_t deadline_ms)
+{
+    struct coro_task *self = coro_task_current();
+    struct wait *wait;
+    bool was_cancelled = false;
+    int result = 0;
+    ensure(self);
+    int status = wait_new(remote, &wait);
+    if (status < 0)
+        return status;
+    while ((status = coro_future_park(&wait->told, deadline_ms,
+                                      in_another_loop)) == -ECANCELED) {
+        was_cancelled = true;
+        deadline_ms = CORO_NEVER;
+        coro_remote_cancel(remote);
+    }
+    wait_leave(remote, wait);
+    if (status == 0)
+        status = coro_remote_result(remote, 0, &result);
+    if (status == 0)
+        status = result;
+    if (was_cancelled && status != -ECANCELED)
+        coro_task_cancel_later(self);
+    return status;
 }

@@ -100,6 +100,24 @@ int coro_remote_result(struct coro_remote *remote, int64_t deadline_ms,
 int coro_remote_wait(struct coro_remote *remote, int64_t deadline_ms,
                      int *ret_result);
 
+/**
+ * Waits, as a coroutine of any loop, for the result of the task, as coro_await()
+ * does for one of its own loop: when the caller is cancelled, so is the task,
+ * whoever else waits for it, and has ended in any case.
+ *
+ * @deadline_ms  absolute; the task goes on when it has passed.
+ *
+ * Returns what the function returned, or
+ *   -ETIMEDOUT   the deadline passed first;
+ *   -ECANCELED   the caller was cancelled (or the task was). A result that the
+ *                task had all the same is returned; the caller then sees its
+ *                cancellation at its next suspension;
+ *   -ESHUTDOWN, -ENOMEM   as coro_remote_result().
+ *
+ * Context: coroutine on any loop's thread. Suspends; a cancellation point.
+ */
+int coro_remote_await(struct coro_remote *remote, int64_t deadline_ms);
+
 /* To be told of the end. Storage is the caller's until it is called. */
 struct coro_remote_callback {
     struct coro_remote_callback *next;

@@ -409,6 +409,7 @@ static struct coro_task *place_task(struct coro_loop *loop,
     task->is_cancelling = false;
     task->is_ending = false;
     task->waits_for = NULL;
+    task->awaits = NULL;
     task->generator = NULL;
     task->deferred = NULL;
     list_init(&task->waiting);

@@ -23,6 +23,7 @@
 #include "coro/sched/group.h"
 #include "coro/sched/inbox.h"
 #include "coro/sched/loop.h"
+#include "coro/sched/peers.h"
 #include "coro/sched/task.h"
 #include "coro/sched/wheel.h"
 
@@ -59,6 +60,7 @@ struct coro_task {
     struct list all;       /* in the loop's list of tasks */
     struct coro_group *group; /* its owner, or NULL */
     struct list in_group;
+    const struct coro_awaits *awaits;  /* whose ends it waits for, or NULL */
     struct coro_gen *generator;        /* the innermost one it stands in */
     struct coro_defer_block *deferred; /* what is undone when it ends */
     struct coro_stack stack;
@@ -162,6 +164,22 @@ int coro_park_for(struct list *waiters, int64_t deadline_ms,
 
 #define coro_park(waiters, deadline_ms) \
     coro_park_for((waiters), (deadline_ms), #waiters)
+
+/**
+ * As coro_future_wait(), with words for a dump as coro_park_for(). One frame
+ * with its caller.
+ */
+static inline int coro_future_park(struct coro_future *future,
+                                   int64_t deadline_ms, const char *waits_for)
+{
+    if (coro_future_is_done(future))
+        return 0;
+    int status = coro_park_for(&future->waiters, deadline_ms, waits_for);
+    /* It may have been set after the deadline came, but before this ran. */
+    if (status == -ETIMEDOUT && coro_future_is_done(future))
+        return 0;
+    return status;
+}
 
 /** Makes @task, which is parked, ready; its coro_park() returns @status. */
 void coro_wake(struct coro_task *task, int status);

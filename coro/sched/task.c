@@ -141,11 +141,21 @@ void coro_task_cancel_later(struct coro_task *self)
 
 /* --- waiting ------------------------------------------------------------- */
 
+static int wait_for_end(struct coro_task *task, int64_t deadline_ms)
+{
+    const struct coro_awaits awaits = {.task = task};
+    coro_awaits_note(&awaits);
+    int status = coro_future_park(&task->ended, deadline_ms, "task");
+    coro_awaits_note(NULL);
+    return status;
+}
+
 int coro_task_wait(struct coro_task *task, int64_t deadline_ms, int *ret_result)
 {
     if (task == coro_task_current())
         return -EDEADLK;
-    int status = coro_future_wait(&task->ended, deadline_ms);
+    ensure(coro_schedule_is_own(task->loop) && "a loop belongs to its thread");
+    int status = wait_for_end(task, deadline_ms);
     if (status == 0 && ret_result)
         *ret_result = coro_future_status(&task->ended);
     return status;
@@ -154,7 +164,7 @@ int coro_task_wait(struct coro_task *task, int64_t deadline_ms, int *ret_result)
 bool coro_task_wait_out(struct coro_task *task)
 {
     bool was_cancelled = false;
-    while (coro_future_wait(&task->ended, CORO_NEVER) == -ECANCELED) {
+    while (wait_for_end(task, CORO_NEVER) == -ECANCELED) {
         was_cancelled = true;
         coro_task_cancel(task);
     }

@@ -125,12 +125,22 @@ void coro_watch_release(struct coro_watch_set *set)
     set->nwatches = 0;
 }
 
+/* Noted where it may suspend, and not for what is met already. */
+static int park(struct coro_watch_set *set, int64_t deadline_ms)
+{
+    const struct coro_awaits awaits = {.set = set};
+    coro_awaits_note(&awaits);
+    int status = coro_park_for(&set->waiters, deadline_ms, "tasks");
+    coro_awaits_note(NULL);
+    return status;
+}
+
 int coro_watch_wait(struct coro_watch_set *set, enum coro_wait_until until,
                     int64_t deadline_ms)
 {
     set->until = until;
     while (!is_met(set)) {
-        int status = coro_park(&set->waiters, deadline_ms);
+        int status = park(set, deadline_ms);
         /* It may have come about after the deadline, but before this ran. */
         if (status == -ECANCELED || (status < 0 && !is_met(set)))
             return status;
@@ -142,4 +152,22 @@ struct coro_task *coro_watch_take_ended(struct coro_watch_set *set)
 {
     struct list *link = list_take_first(&set->ended);
     return link ? list_entry(link, struct coro_watch, in_ended)->task : NULL;
+}
+
+const struct coro_watch_set *coro_watch_set_of(struct coro_callback *callback)
+{
+    if (callback->run != on_end)
+        return NULL;
+    return list_entry(callback, struct coro_watch, callback)->set;
+}
+
+const struct coro_task *coro_watch_first_pending(
+    const struct coro_watch_set *set)
+{
+    for (size_t i = 0; i < set->nwatches; i++) {
+        const struct coro_task *task = set->watches[i].task;
+        if (task && !coro_task_is_done(task))
+            return task;
+    }
+    return NULL;
 }

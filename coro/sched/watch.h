@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "coro/base/list.h"
+#include "coro/sched/future.h"
 #include "coro/sched/gather.h"
 #include "coro/sched/task.h"
 
@@ -51,5 +52,12 @@ int coro_watch_wait(struct coro_watch_set *set, enum coro_wait_until until,
 
 /** Takes the task whose end was noted first; NULL: none. Borrowed from @set. */
 struct coro_task *coro_watch_take_ended(struct coro_watch_set *set);
+
+/** The set that has @callback on a task's end; NULL: it is something else. */
+const struct coro_watch_set *coro_watch_set_of(struct coro_callback *callback);
+
+/** The first of its tasks that has not ended; NULL: none. Borrowed. */
+const struct coro_task *coro_watch_first_pending(
+    const struct coro_watch_set *set);
 
 #endif

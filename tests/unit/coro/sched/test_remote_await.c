@@ -59,6 +59,7 @@ struct await {
     int64_t timeout_ms;
     struct coro_remote *remote;
     int result;
+    int later;
 };
 
 static int await_remote(void *argument)
@@ -128,6 +129,129 @@ static void a_waiter_that_is_cancelled_leaves_the_task_alone(void **state)
         assert_int_equal(coro_remote_result(await.remote, CORO_NEVER, NULL), 0);
         coro_remote_unref(await.remote);
     }
+}
+
+/* --- as one's own result -------------------------------------------------- */
+
+static int await_as_own(void *argument)
+{
+    struct await *await = argument;
+    int64_t deadline_ms =
+        await->timeout_ms ? coro_after(await->timeout_ms) : CORO_NEVER;
+    await->result = coro_remote_await(await->remote, deadline_ms);
+    /* Where a cancellation is seen that came beside a result. */
+    await->later = coro_relax();
+    return await->result;
+}
+
+/* Awaits what @other runs, in a loop of this thread. Returns what came back. */
+static int run_await(const struct thread_loop *other, struct await *await)
+{
+    int status = 1;
+    assert_int_equal(
+        coro_submit(other->loop, await->function, NULL, &await->remote), 0);
+    assert_int_equal(coro_run(await_as_own, await, &status), 0);
+    return status;
+}
+
+static int seven(void *argument)
+{
+    (void)argument;
+    return 7;
+}
+
+static void what_is_awaited_is_the_awaiters_own_result(void **state)
+{
+    struct await await = {.function = seven};
+    assert_int_equal(run_await(*state, &await), 7);
+    coro_remote_unref(await.remote);
+    await.function = fail_at_once;
+    assert_int_equal(run_await(*state, &await), -EPROTO);
+    coro_remote_unref(await.remote);
+}
+
+static void what_is_awaited_in_vain_goes_on(void **state)
+{
+    struct await await = {.function = sleep_for_ever, .timeout_ms = 5};
+    assert_int_equal(run_await(*state, &await), -ETIMEDOUT);
+    assert_false(coro_remote_is_done(await.remote));
+    coro_remote_cancel(await.remote);
+    coro_remote_result(await.remote, CORO_NEVER, NULL);
+    coro_remote_unref(await.remote);
+}
+
+static int cancel_awaiter(void *argument)
+{
+    struct coro_task *task;
+    int status =
+        coro_spawn(coro_loop_current(), await_as_own, argument, NULL, &task);
+    if (status < 0)
+        return status;
+    coro_relax();
+    coro_task_cancel(task);
+    coro_task_wait(task, CORO_NEVER, NULL);
+    coro_task_unref(task);
+    return 0;
+}
+
+/* Cancels a task that awaits what @function does in @other. */
+static struct await cancel_await(const struct thread_loop *other,
+                                 coro_task_fn *function)
+{
+    struct await await = {.function = function};
+    assert_int_equal(coro_submit(other->loop, function, NULL, &await.remote),
+                     0);
+    assert_int_equal(coro_run(cancel_awaiter, &await, NULL), 0);
+    assert_true(coro_remote_is_done(await.remote));
+    return await;
+}
+
+static void cancelling_an_awaiter_cancels_what_it_awaits(void **state)
+{
+    struct await await = cancel_await(*state, sleep_for_ever);
+    int result = 0;
+    assert_int_equal(await.result, -ECANCELED);
+    assert_int_equal(await.later, 0);
+    assert_int_equal(coro_remote_result(await.remote, 0, &result), 0);
+    assert_int_equal(result, -ECANCELED);
+    coro_remote_unref(await.remote);
+}
+
+static int refuse_once(void *argument)
+{
+    (void)argument;
+    return coro_sleep_until(CORO_NEVER) == -ECANCELED ? 42 : -EPROTO;
+}
+
+static void a_result_in_spite_of_the_cancellation_is_not_lost(void **state)
+{
+    struct await await = cancel_await(*state, refuse_once);
+    int result = 0;
+    /* Cancelled before its first step, it never ran. */
+    if (await.result == -ECANCELED)
+        assert_int_equal(await.later, 0);
+    else
+        assert_int_equal(await.later, -ECANCELED);
+    assert_int_equal(coro_remote_result(await.remote, 0, &result), 0);
+    assert_int_equal(result, await.result);
+    coro_remote_unref(await.remote);
+    await = cancel_await(*state, seven);
+    assert_true(await.result == 7 || await.result == -ECANCELED);
+    coro_remote_unref(await.remote);
+}
+
+static void awaiting_what_a_freed_loop_had_says_so(void **state)
+{
+    (void)state;
+    struct coro_loop *loop;
+    struct await await = {.result = 0};
+    int status = 0;
+    assert_int_equal(coro_loop_new(NULL, &loop), 0);
+    assert_int_equal(coro_submit(loop, seven, NULL, &await.remote), 0);
+    coro_loop_free(loop);
+    assert_int_equal(coro_run(await_as_own, &await, &status), 0);
+    assert_int_equal(status, -ESHUTDOWN);
+    coro_remote_unref(await.remote);
 }
 
 /* --- many threads --------------------------------------------------------- */
@@ -203,6 +327,11 @@ int main(void)
         remote_test(a_coroutine_of_another_loop_waits_without_blocking_it),
         remote_test(a_coroutine_waits_no_longer_than_its_deadline),
         remote_test(a_waiter_that_is_cancelled_leaves_the_task_alone),
+        remote_test(what_is_awaited_is_the_awaiters_own_result),
+        remote_test(what_is_awaited_in_vain_goes_on),
+        remote_test(cancelling_an_awaiter_cancels_what_it_awaits),
+        remote_test(a_result_in_spite_of_the_cancellation_is_not_lost),
+        cmocka_unit_test(awaiting_what_a_freed_loop_had_says_so),
         cmocka_unit_test(
             a_million_tasks_of_eight_threads_run_each_in_its_order),
     };
