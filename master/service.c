@@ -9,17 +9,16 @@
 
 #include "coro/base/clock.h"
 #include "coro/core/symbol.h"
-#include "coro/sched/dump.h"
+#include "coro/sched/schedule.h"
 #include "master/config.h"
 #include "master/queue/fetch_mode.h"
 #include "master/queue/probe.h"
 #include "master/service_internal.h"
 #include "worker/log.h"
+#include "worker/task_log.h"
 
 #define PROBE_MS 3000
 #define QUIET_MS 10000
-
-#define DUMP_CALLS_BYTES 512
 
 /* Standard streams, two loops, signals, two connections, a look-up or two. */
 #define DESCRIPTORS_LEAST 24
@@ -94,20 +93,7 @@ void service_go_quiet(struct service *service)
 
 static void dump_task(struct coro_task *task, void *argument)
 {
-    struct coro_inspection found;
-    char calls[DUMP_CALLS_BYTES];
-    coro_task_inspect(task, &found);
-    coro_inspection_calls(&found, argument, calls, sizeof calls);
-    bool waits = found.waits_for[0] != '\0';
-    const struct log_field fields[] = {
-        log_int("task", (int64_t)found.id),
-        log_seconds("age", (coro_now_ms() - found.since_ms) * 1000),
-        log_int("stack", (int64_t)found.high_water_bytes),
-        log_string("calls", calls),
-    };
-    log_line(LOG_LEVEL_INFO, "master", fields, 4, "task '%s' %s%s", found.name,
-             waits ? "waits for " : "is ",
-             waits ? found.waits_for : coro_task_state_name(found.state));
+    task_log("master", task, argument);
 }
 
 void service_dump(struct service *service)
@@ -274,7 +260,7 @@ static void run_until_asked(struct service *service)
         tell_ready(service);
         if (service->starts_quiet)
             service_go_quiet(service);
-        coro_future_wait(&service->stop_asked, CORO_NEVER);
+        coro_future_park(&service->stop_asked, CORO_NEVER, "the order to stop");
     }
     service_stop(service);
 }

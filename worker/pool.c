@@ -7,9 +7,10 @@
 #include "coro/base/ensure.h"
 #include "coro/core/symbol.h"
 #include "coro/sched/defer.h"
-#include "coro/sched/dump.h"
 #include "coro/sched/tag.h"
 #include "worker/log.h"
+#include "worker/scan.h"
+#include "worker/task_log.h"
 
 /* So many coroutines are started before others get a turn. */
 #define START_BATCH 256
@@ -18,7 +19,11 @@
 #define START_TRIES    20
 #define START_RETRY_MS 50
 
-#define DUMP_CALLS_BYTES 512
+/* A dump reads no longer job for its class, and shows no longer value. */
+#define DUMP_SCAN_BYTES  (64 << 10)
+#define DUMP_VALUE_BYTES 128
+
+static const struct coro_spawn_options slot_options = {.name = "worker"};
 
 struct pool_slot {
     struct pool *pool;
@@ -144,11 +149,10 @@ static int work(void *argument)
 
 static int start_one(struct pool *pool)
 {
-    static const struct coro_spawn_options options = {.name = "worker"};
     struct pool_slot *slot = &pool->slots[pool->nslots];
     slot->pool = pool;
     slot->mark = &pool->options.vitals->marks[pool->nslots];
-    int status = coro_group_spawn(&pool->group, work, slot, &options);
+    int status = coro_group_spawn(&pool->group, work, slot, &slot_options);
     if (status < 0)
         return status;
     pool->nslots++;
@@ -259,28 +263,55 @@ void pool_stop(struct pool *pool)
     coro_group_cancel(&pool->group);
 }
 
+/* What a described job says of itself, as it is written there. */
+static size_t add_job_fields(const struct job *job, struct log_field *fields)
+{
+    struct scan_result found = {0};
+    size_t n = 0;
+    if (job->payload_len > DUMP_SCAN_BYTES ||
+        scan_job(job->payload, job->payload_len, &found) != SCAN_DESCRIBED)
+        return 0;
+    const struct scan_range values[] = {found.class, found.jid};
+    static const char *const keys[] = {"class", "jid"};
+    for (size_t i = 0; i < 2; i++) {
+        struct scan_range value = values[i];
+        if (value.at && value.len <= DUMP_VALUE_BYTES && value.at[0] == '"')
+            fields[n++] = log_bytes(keys[i], value.at + 1, value.len - 2);
+    }
+    return n;
+}
+
 static void dump_slot(const struct pool_slot *slot,
                       const struct coro_symbols *symbols)
 {
     const struct job *job = job_of(slot);
     struct coro_inspection found;
-    char calls[DUMP_CALLS_BYTES];
+    struct task_log_text text;
+    struct log_field fields[9 + TASK_LOG_FIELDS];
     int64_t now_ms = coro_now_ms();
+    size_t n = 0;
     coro_task_inspect(slot->task, &found);
-    coro_inspection_calls(&found, symbols, calls, sizeof calls);
-    const struct log_field fields[] = {
-        log_string("state", coro_task_state_name(found.state)),
-        log_bytes("queue", job->queue->key, job->queue->key_len),
-        log_int("job", (int64_t)job->number),
-        log_seconds("age", (now_ms - slot->since_ms) * 1000),
-        log_int("bytes", (int64_t)job->payload_len),
-        log_string("waits_for", found.waits_for),
-        log_seconds("waited", (now_ms - found.since_ms) * 1000),
-        log_int("stack", (int64_t)found.high_water_bytes),
-        log_string("calls", calls),
-    };
-    log_line(LOG_LEVEL_INFO, "worker", fields, sizeof fields / sizeof *fields,
-             "coroutine %llu runs a job", (unsigned long long)found.id);
+    fields[n++] = log_string("state", coro_task_state_name(found.state));
+    fields[n++] = log_bytes("queue", job->queue->key, job->queue->key_len);
+    fields[n++] = log_int("job", (int64_t)job->number);
+    n += add_job_fields(job, fields + n);
+    fields[n++] = log_seconds("age", (now_ms - slot->since_ms) * 1000);
+    fields[n++] = log_int("bytes", (int64_t)job->payload_len);
+    if (found.waits_for[0])
+        fields[n++] = log_string("waits_for", found.waits_for);
+    fields[n++] = log_seconds("waited", (now_ms - found.since_ms) * 1000);
+    /* The group's owner waits for all of them: that says nothing. */
+    found.awaited_by[0] = '\0';
+    n += task_log_fields(&found, symbols, &text, fields + n);
+    log_line(LOG_LEVEL_INFO, "worker", fields, n, "coroutine %llu runs a job",
+             (unsigned long long)found.id);
+}
+
+/* One that is none of the pool's, but of the runner or of a handler. */
+static void dump_other(struct coro_task *task, void *symbols)
+{
+    if (coro_task_name(task) != slot_options.name)
+        task_log("worker", task, symbols);
 }
 
 void pool_dump(const struct pool *pool)
@@ -294,6 +325,7 @@ void pool_dump(const struct pool *pool)
         dump_slot(&pool->slots[i], &symbols);
         nrunning++;
     }
+    coro_loop_each_task(pool->loop, dump_other, &symbols);
     coro_symbols_close(&symbols);
     const struct coro_stack_pool *stacks = coro_loop_stacks(pool->loop);
     log_line(LOG_LEVEL_INFO, "worker", NULL, 0,

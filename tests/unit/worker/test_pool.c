@@ -60,6 +60,7 @@ static struct scene *scene_new(size_t concurrency)
     scene->vitals = vitals_new(concurrency);
     assert_non_null(scene->vitals);
     registry_bind(scene->registry, NULL, "sleep", why, sizeof why);
+    registry_bind(scene->registry, "Nap", "sleep", why, sizeof why);
     assert_int_equal(coro_loop_new(NULL, &scene->loop), 0);
     coro_submit_open(&scene->up, scene->loop, receive, scene);
     const struct pool_options options = {
@@ -396,6 +397,35 @@ static void a_dump_tells_what_runs_and_what_waits(void **state)
     log_file_close(&file);
 }
 
+static int dump_described(void *argument)
+{
+    struct scene *scene = argument;
+    add(scene, "{\"class\":\"Nap\",\"args\":[1000],\"jid\":\"a1\"}");
+    wait_started(scene, 1);
+    coro_call_on_loop_stack(dump, scene);
+    cancel_all(scene, 1);
+    return 0;
+}
+
+static void a_dump_tells_the_class_of_a_job_and_of_other_tasks(void **state)
+{
+    (void)state;
+    static struct log_file file;
+    log_file_open(&file);
+    play(scene_new(1), dump_described);
+    const char *text = log_file_read(&file);
+    const char *job = strstr(text, "runs a job state=waiting queue=q job=1 "
+                                   "class=Nap jid=a1 age=");
+    assert_non_null(job);
+    assert_non_null(strstr(job, " waits_for=sleep waited="));
+    assert_non_null(strstr(job, " left="));
+    assert_non_null(strstr(job, " stack_size="));
+    /* The script's own. */
+    assert_non_null(strstr(job, "worker: task 'task' is running task="));
+    assert_null(strstr(job, "task 'worker'"));
+    log_file_close(&file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -412,6 +442,7 @@ int main(void)
         cmocka_unit_test(a_pool_whose_loop_never_ran_can_be_released),
         cmocka_unit_test(a_loop_freed_under_a_running_job_interrupts_it),
         cmocka_unit_test(a_dump_tells_what_runs_and_what_waits),
+        cmocka_unit_test(a_dump_tells_the_class_of_a_job_and_of_other_tasks),
     };
     log_start(&(struct log_options){.level = LOG_LEVEL_ERROR, .fd = 2});
     return cmocka_run_group_tests(tests, NULL, NULL);
