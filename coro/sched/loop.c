@@ -267,6 +267,7 @@ int coro_loop_run_until_complete(struct coro_loop *loop, struct coro_task *task,
                                  int *ret_result)
 {
     struct completion completion = {.callback.run = on_complete, .loop = loop};
+    ensure(task->loop == loop && "a task is run by the loop that it is of");
     start(loop);
     struct coro_future *ended = coro_task_future(task);
     coro_future_add_callback(ended, &completion.callback);
