@@ -2,32 +2,27 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
-#include "coro/io/fd.h"
+#include "coro/base/ensure.h"
+#include "coro/sched/inbox.h"
+#include "coro/sched/schedule.h"
 
-/* Shared by the coroutine and the thread; the last one out frees it. */
+/* The thread's until it is posted back, then the loop's. */
 struct lookup {
-    atomic_int nusers;
-    int done_fd; /* the thread's end of a pipe: closed when it is done */
+    struct coro_post post;
+    struct coro_loop *loop; /* with a reference, which is the thread's */
     struct coro_addresses addresses;
-    atomic_int status; /* set last, read first: all else is there then */
+    int status;
+    struct coro_future done; /* the loop's alone */
+    bool is_abandoned;       /* the loop's alone */
     char host[];
 };
-
-static void lookup_unref(struct lookup *lookup)
-{
-    if (atomic_fetch_sub(&lookup->nusers, 1) == 1)
-        free(lookup);
-}
 
 static int status_of(int gai_error)
 {
@@ -62,17 +57,28 @@ static void *look_up(void *argument)
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                              .ai_flags = AI_ADDRCONFIG};
     struct addrinfo *info = NULL;
-    int status = status_of(getaddrinfo(lookup->host, NULL, &hints, &info));
-    if (status == 0) {
+    lookup->status = status_of(getaddrinfo(lookup->host, NULL, &hints, &info));
+    if (lookup->status == 0) {
         keep_addresses(lookup, info);
         freeaddrinfo(info);
         if (lookup->addresses.naddresses == 0)
-            status = -ENOENT;
+            lookup->status = -ENOENT;
     }
-    atomic_store(&lookup->status, status);
-    close(lookup->done_fd);
-    lookup_unref(lookup);
+    /* Once it is posted it may be gone, and refused, nobody waits for it. */
+    struct coro_loop *loop = lookup->loop;
+    if (coro_loop_post(loop, &lookup->post) < 0)
+        free(lookup);
+    coro_loop_unref(loop);
     return NULL;
+}
+
+static void on_done(struct coro_post *post, int status)
+{
+    struct lookup *lookup = list_entry(post, struct lookup, post);
+    if (lookup->is_abandoned || status < 0)
+        free(lookup);
+    else
+        coro_future_set(&lookup->done, 0, NULL);
 }
 
 static int start_thread(struct lookup *lookup)
@@ -89,24 +95,22 @@ static int start_thread(struct lookup *lookup)
     return 0;
 }
 
-/* Each side closes its own end of the pipe, so that no descriptor is closed
- * that the other side still uses. */
-static int lookup_new(const char *host, struct lookup **ret_lookup, int *ret_fd)
+static int lookup_start(const char *host, struct lookup **ret_lookup)
 {
     size_t size = strlen(host) + 1;
     struct lookup *lookup = calloc(1, sizeof *lookup + size);
     if (!lookup)
         return -ENOMEM;
     memcpy(lookup->host, host, size);
-    int fds[2];
-    if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0) {
-        int error = errno;
+    lookup->post.run = on_done;
+    coro_future_init(&lookup->done);
+    lookup->loop = coro_loop_ref(coro_loop_current());
+    int status = start_thread(lookup);
+    if (status < 0) {
+        coro_loop_unref(lookup->loop);
         free(lookup);
-        return -error;
+        return status;
     }
-    *ret_fd = fds[0];
-    lookup->done_fd = fds[1];
-    atomic_init(&lookup->nusers, 2);
     *ret_lookup = lookup;
     return 0;
 }
@@ -114,24 +118,23 @@ static int lookup_new(const char *host, struct lookup **ret_lookup, int *ret_fd)
 static int ask(const char *host, int64_t deadline_ms,
                struct coro_addresses *ret_addresses)
 {
-    struct lookup *lookup = NULL;
-    int fd = -1;
-    int status = lookup_new(host, &lookup, &fd);
+    struct lookup *lookup;
+    ensure(coro_task_current());
+    if (deadline_ms <= coro_loop_now_ms(coro_loop_current()))
+        return -ETIMEDOUT;
+    int status = lookup_start(host, &lookup);
     if (status < 0)
         return status;
-    status = start_thread(lookup);
-    if (status < 0) {
-        close(lookup->done_fd);
-        lookup_unref(lookup);
-    } else {
-        status = coro_fd_wait(fd, false, deadline_ms);
+    status = coro_future_park(&lookup->done, deadline_ms, "a name's addresses");
+    if (!coro_future_is_done(&lookup->done)) {
+        lookup->is_abandoned = true;
+        return status;
     }
-    close(fd);
     if (status == 0)
-        status = atomic_load(&lookup->status);
+        status = lookup->status;
     if (status == 0)
         *ret_addresses = lookup->addresses;
-    lookup_unref(lookup);
+    free(lookup);
     return status;
 }
 

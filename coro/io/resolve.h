@@ -3,7 +3,13 @@
  *
  * The system's own resolver is asked (hosts file, DNS, whatever nsswitch.conf
  * says), in a thread that lives for one look-up: it knows no other way than to
- * block. A look-up that is given up on ends by itself later.
+ * block, and can't be made to stop. A look-up that is given up on, or whose loop
+ * is freed, ends by itself later, and nobody waits for that.
+ *
+ * This is why the thread is not one of the loop's pool, executor.h: those are
+ * few and are waited for when the loop ends. Names that take half a minute to
+ * fail would keep other work waiting, and the process from ending; and work that
+ * has all the threads would keep a connection from being made again.
  */
 #ifndef CORO_IO_RESOLVE_H
 #define CORO_IO_RESOLVE_H
@@ -27,7 +33,7 @@ struct coro_addresses {
  * system's preference, or
  *   -ENOENT      there is no such name;
  *   -EAGAIN      nobody could be asked just now;
- *   -ETIMEDOUT, -ECANCELED, -ENOMEM, -EMFILE.
+ *   -ETIMEDOUT, -ECANCELED, -ENOMEM.
  *
  * Context: coroutine on the loop thread. Suspends; a cancellation point.
  */
