@@ -7,13 +7,14 @@
  * Two ways of taking, as in the notes that this follows: ask, and when there is
  * nothing rest for a unit,
  *
- *     task = rcon.rpop("queue")
- *     if not task: time.sleep(1); continue
+ *     task = rcon.rpop("queue")                    coro_redis_call()
+ *     if not task: time.sleep(1); continue         coro_sleep()
  *
  * or, with --brpop, let Redis answer when there is something. Each job is a
  * number of units to wait:
  *
- *     asyncio.run_coroutine_threadsafe(do_some_work(int(task)), new_loop)
+ *     asyncio.run_coroutine_threadsafe(            coro_submit()
+ *         do_some_work(int(task)), new_loop)
  */
 #include <pthread.h>
 #include <stdbool.h>

@@ -5,7 +5,7 @@
  * A thread can't be ended from outside: it has to look at a flag again and
  * again. A task can: in Python
  *
- *     spinner.cancel()
+ *     spinner.cancel()                             coro_task_cancel(spinner)
  *
  * raises CancelledError at the await where the spinner stands, and here it makes
  * coro_sleep() return -ECANCELED there. What the task does about it is its own
