@@ -24,6 +24,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 ARGS ?=
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+DOCDIR ?= $(PREFIX)/share/doc/corq
 INSTALL ?= install
 # How the built programs are started by the tests: empty, valgrind, qemu.
 WRAPPER ?=
@@ -149,6 +150,7 @@ PROGRAM := $(BUILD)/corq
 
 # Each example is one file, and needs nothing but the coroutine library.
 EXAMPLES := $(wildcard examples/*.c)
+EXAMPLE_SOURCES := $(EXAMPLES) $(wildcard examples/*.h)
 example_program = $(addprefix $(BUILD)/,$(basename $(1)))
 
 all: $(PROGRAM) examples
@@ -280,8 +282,9 @@ fuzz-run: $(call fuzz_program,$(FUZZERS))
 	        || exit 1; done
 
 # --- coverage ---------------------------------------------------------------
-# Which lines of coro/ its tests run. Counters are atomic, for the threads; what
+# Which lines of coro/ its tests run, and that they are enough. Counters are atomic, for the threads; what
 # is killed or aborts on purpose does not count.
+COVERAGE_LEAST ?= 95
 COVERAGE_TESTS := $(filter tests/unit/coro/% tests/integration/% \
     tests/e2e/test_examples%,$(TESTS))
 
@@ -295,7 +298,8 @@ coverage-run: $(PROGRAM) examples $(call test_program,$(COVERAGE_TESTS))
 	@status=0; \
 	$(run_tests) $(call test_program,$(COVERAGE_TESTS)) || status=$$?; \
 	gcovr --root . --filter 'coro/' --object-directory $(BUILD) $(BUILD) \
-	    --sort-percentage --print-summary && exit $$status
+	    --sort-percentage --print-summary \
+	    --fail-under-line $(COVERAGE_LEAST) && exit $$status
 
 check-long: check-asan check-ubsan check-tsan check-valgrind check-fallback \
     check-clang
@@ -337,9 +341,15 @@ install: $(PROGRAM)
 	sed 's,@PREFIX@,$(PREFIX),g' systemd/corq.service.in \
 	    > '$(DESTDIR)$(UNITDIR)/corq.service'
 	chmod 644 '$(DESTDIR)$(UNITDIR)/corq.service'
+	$(INSTALL) -d '$(DESTDIR)$(DOCDIR)/examples'
+	$(INSTALL) -m 644 $(EXAMPLE_SOURCES) '$(DESTDIR)$(DOCDIR)/examples'
 
 uninstall:
-	rm -f '$(DESTDIR)$(PREFIX)/bin/corq' '$(DESTDIR)$(UNITDIR)/corq.service'
+	rm -f '$(DESTDIR)$(PREFIX)/bin/corq' '$(DESTDIR)$(UNITDIR)/corq.service' \
+	    $(EXAMPLE_SOURCES:%='$(DESTDIR)$(DOCDIR)/%')
+	for directory in '$(DESTDIR)$(DOCDIR)/examples' '$(DESTDIR)$(DOCDIR)'; do \
+	    [ ! -d "$$directory" ] || \
+	        rmdir --ignore-fail-on-non-empty "$$directory"; done
 
 deps-run deps-test deps-lint deps-check:
 	@deploy/install-deps.sh $(patsubst deps-%,%,$@)
@@ -357,11 +367,11 @@ help:
 	@echo 'make test       install what is missing, build, run every test'
 	@echo 'make lint       format, sizes, include directions, headers, globals'
 	@echo 'make bench      measure; writes $(BUILD)/bench.json'
-	@echo 'make install    to $$(DESTDIR)$$(PREFIX), with a systemd unit'
+	@echo 'make install    to $$(DESTDIR)$$(PREFIX), with a systemd unit, the examples'
 	@echo 'make check-asan check-ubsan check-tsan check-valgrind check-fallback check-clang'
 	@echo 'make check-aarch64   cross-compile, run the unit tests under emulation'
 	@echo 'make fuzz       the job codec against Jansson for $$(FUZZ_SECONDS), by default 60'
-	@echo 'make coverage   which lines of coro/ its tests run'
+	@echo 'make coverage   which lines of coro/ its tests run; $(COVERAGE_LEAST) % at least'
 	@echo 'make check-long all of those checks, at full size'
 
 .PHONY: all examples tests test test-unit test-integration test-e2e check-asan \
