@@ -210,7 +210,8 @@ $(foreach test,$(TESTS),$(eval $(call test_rule,$(test))))
 
 # Where memory runs out on purpose, allocations go through tests/support/oom.c.
 OOM_FUNCTIONS := malloc calloc realloc reallocarray aligned_alloc strdup \
-    strndup vasprintf __vasprintf_chk hi_malloc hi_calloc free
+    strndup vasprintf __vasprintf_chk hi_malloc hi_calloc free \
+    freeReplyObject
 $(BUILD)/tests/integration/test_oom_%: \
     LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(OOM_FUNCTIONS))
 

@@ -152,6 +152,47 @@ static int wait_for_ever(void *argument)
     return coro_sleep_until(CORO_NEVER);
 }
 
+static int dump_gens(void *argument)
+{
+    size_t nbytes = 0;
+    struct coro_gen *gens[3] = {NULL};
+    int status = 0;
+    for (size_t i = 0; i < 3 && status == 0; i++) {
+        status = coro_gen_new(yield_twice, argument, NULL, &gens[i]);
+        if (status == 0)
+            coro_gen_next(gens[i], NULL);
+    }
+    coro_dump(coro_loop_current(), count_bytes, &nbytes);
+    for (size_t i = 0; i < 3; i++)
+        coro_gen_free(gens[i]);
+    return nbytes > 100 ? status : -EPROTO;
+}
+
+static void *dump_in_thread(void *argument)
+{
+    int status = coro_run(dump_gens, NULL, argument);
+    if (status < 0)
+        *(int *)argument = status;
+    return NULL;
+}
+
+/* As above: the stacks of generators are a thread's. */
+static int dump_in_new_thread(void *argument)
+{
+    (void)argument;
+    pthread_t thread;
+    int status = -EPROTO;
+    if (pthread_create(&thread, NULL, dump_in_thread, &status) == 0)
+        pthread_join(thread, NULL);
+    return status;
+}
+
+static void a_dump_of_generators_is_given_all_the_same(void **state)
+{
+    (void)state;
+    sweep(dump_in_new_thread);
+}
+
 static int dump(void *argument)
 {
     size_t nbytes = 0;
@@ -185,6 +226,7 @@ int main(void)
         cmocka_unit_test(what_can_not_be_deferred_is_undone_at_once),
         cmocka_unit_test(memory_is_there_or_not),
         cmocka_unit_test(a_dump_is_given_all_the_same),
+        cmocka_unit_test(a_dump_of_generators_is_given_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

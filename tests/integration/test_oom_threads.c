@@ -71,6 +71,10 @@ static int submit_and_wait(void *argument)
     if (status < 0)
         return status;
     status = coro_remote_wait(remote, CORO_NEVER, &result);
+    if (status == 0) {
+        status = coro_remote_await(remote, CORO_NEVER);
+        status = status == 7 ? 0 : status;
+    }
     coro_remote_unref(remote);
     return status;
 }
@@ -96,6 +100,31 @@ static void work_is_given_to_a_thread_or_not(void **state)
 {
     (void)state;
     sweep(work_in_threads);
+}
+
+static int give_away(void *argument)
+{
+    return argument ? 0 : -EPROTO;
+}
+
+static int work_that_owns_its_argument(void *argument)
+{
+    (void)argument;
+    int result = 0;
+    char *piece = malloc(10);
+    if (!piece)
+        return -ENOMEM;
+    const struct coro_thread_work work = {
+        .function = give_away, .argument = piece, .drop = free};
+    int status = coro_run_work_in_thread(&work, CORO_NEVER, &result);
+    free(piece);
+    return status < 0 ? status : result;
+}
+
+static void work_that_is_refused_leaves_its_argument(void **state)
+{
+    (void)state;
+    sweep(work_that_owns_its_argument);
 }
 
 static int take_signals(void *argument)
@@ -142,6 +171,7 @@ int main(void)
         cmocka_unit_test(a_call_is_queued_or_refused),
         cmocka_unit_test(a_submitted_task_runs_or_its_submitter_is_told),
         cmocka_unit_test(work_is_given_to_a_thread_or_not),
+        cmocka_unit_test(work_that_is_refused_leaves_its_argument),
         cmocka_unit_test(signals_are_taken_or_left),
         cmocka_unit_test(a_runner_runs_or_says_why_not),
     };

@@ -15,6 +15,7 @@
 #include "coro/sched/as_completed.h"
 #include "coro/sched/await.h"
 #include "coro/sched/barrier.h"
+#include "coro/sched/call.h"
 #include "coro/sched/condition.h"
 #include "coro/sched/event.h"
 #include "coro/sched/gather.h"
@@ -74,6 +75,30 @@ static void end_all(struct coro_task *tasks[NTASKS], size_t ntasks)
         coro_task_wait(tasks[i], CORO_NEVER, NULL);
         coro_task_unref(tasks[i]);
     }
+}
+
+static int await_values(void *argument)
+{
+    (void)argument;
+    struct coro_task *tasks[NTASKS];
+    size_t ntasks;
+    int status = start_all(tasks, &ntasks);
+    if (status == 0)
+        status = coro_await(tasks[0], CORO_NEVER);
+    if (status == 0)
+        status = coro_shield(tasks[1], CORO_NEVER);
+    if (status == 0)
+        status = coro_wait_for(tasks[2], coro_after(60000));
+    if (status == 0 && coro_wait_for(tasks[3], 0) == -ENOMEM)
+        status = -ENOMEM;
+    end_all(tasks, ntasks);
+    return status;
+}
+
+static void an_await_of_each_kind_gives_what_the_task_says(void **state)
+{
+    (void)state;
+    sweep(await_values);
 }
 
 static int gather_values(void *argument)
@@ -195,6 +220,11 @@ static int release_slot(void *argument)
     return coro_semaphore_release(argument);
 }
 
+static void set_event(void *event)
+{
+    coro_event_set(event);
+}
+
 /* None of these allocates: what fails is spawning the other task. */
 static int wait_for_slot(void *argument)
 {
@@ -218,7 +248,11 @@ static int wait_for_slot(void *argument)
     status = coro_semaphore_acquire(&slots, CORO_NEVER);
     coro_lock_acquire(&lock, 0);
     coro_condition_wait(&condition, 0);
-    coro_event_wait(&event, 0);
+    struct coro_call soon = {0}, later = {0};
+    coro_call_soon(coro_loop_current(), &soon, set_event, &event);
+    coro_call_later(coro_loop_current(), &later, 60000, set_event, &event);
+    coro_event_wait(&event, CORO_NEVER);
+    coro_call_cancel(&later);
     coro_barrier_wait(&barrier, 0);
     return coro_timeout_end(&limit, status);
 }
@@ -232,6 +266,7 @@ static void locks_and_the_like_need_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_await_of_each_kind_gives_what_the_task_says),
         cmocka_unit_test(a_gather_comes_with_all_or_says_why_not),
         cmocka_unit_test(a_wait_is_made_or_not),
         cmocka_unit_test(taking_as_they_come_is_begun_or_not),

@@ -31,6 +31,7 @@ int __real___vasprintf_chk(char **ret, int flag, const char *format,
 void *__real_hi_malloc(size_t size) __attribute__((weak));
 void *__real_hi_calloc(size_t nitems, size_t size) __attribute__((weak));
 void __real_free(void *memory) __attribute__((weak));
+void __real_freeReplyObject(void *reply) __attribute__((weak));
 
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t nitems, size_t size);
@@ -45,6 +46,7 @@ int __wrap___vasprintf_chk(char **ret, int flag, const char *format,
 void *__wrap_hi_malloc(size_t size);
 void *__wrap_hi_calloc(size_t nitems, size_t size);
 void __wrap_free(void *memory);
+void __wrap_freeReplyObject(void *reply);
 
 static struct {
     bool is_on;
@@ -157,6 +159,15 @@ void __wrap_free(void *memory)
     if (oom.is_on && memory)
         oom.nheld--;
     __real_free(memory);
+}
+
+/* The outermost part of a reply is ours, see coro_redis_reply_take(), and freed
+ * inside of the library. */
+void __wrap_freeReplyObject(void *reply)
+{
+    if (oom.is_on && reply)
+        oom.nheld--;
+    __real_freeReplyObject(reply);
 }
 
 static int run_once(int (*scenario)(void *argument), void *argument,

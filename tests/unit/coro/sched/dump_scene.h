@@ -133,6 +133,6 @@ static inline int wait_in_generator(void *argument, void **ret_value)
     return status;
 }
 
-#define DUMP_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define dump_test(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 #endif

@@ -188,13 +188,13 @@ static void looking_resumes_nobody_and_takes_no_memory_of_theirs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        DUMP_TEST(generators_outside_of_tasks_are_listed),
-        DUMP_TEST(generators_in_tasks_tell_in_which),
-        DUMP_TEST(a_dump_tells_of_each_task),
-        DUMP_TEST(tasks_that_are_alike_are_told_of_together),
-        DUMP_TEST(a_task_can_ask_for_it),
-        DUMP_TEST(it_can_go_to_a_descriptor),
-        DUMP_TEST(looking_resumes_nobody_and_takes_no_memory_of_theirs),
+        dump_test(generators_outside_of_tasks_are_listed),
+        dump_test(generators_in_tasks_tell_in_which),
+        dump_test(a_dump_tells_of_each_task),
+        dump_test(tasks_that_are_alike_are_told_of_together),
+        dump_test(a_task_can_ask_for_it),
+        dump_test(it_can_go_to_a_descriptor),
+        dump_test(looking_resumes_nobody_and_takes_no_memory_of_theirs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

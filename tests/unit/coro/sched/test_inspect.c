@@ -331,21 +331,21 @@ static void calls_in_a_generator_go_on_where_it_was_resumed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        DUMP_TEST(a_task_that_waits_in_a_list_tells_its_name),
-        DUMP_TEST(a_task_that_waits_for_a_future_says_so),
-        DUMP_TEST(a_task_that_sleeps_tells_until_when),
-        DUMP_TEST(a_task_that_has_not_run_waits_for_nothing),
-        DUMP_TEST(a_task_that_has_ended_is_where_nobody_is),
-        DUMP_TEST(its_calls_go_from_where_it_waits_to_its_entry),
-        DUMP_TEST(calls_that_do_not_fit_are_left_out),
-        DUMP_TEST(a_task_can_look_at_itself),
-        DUMP_TEST(the_deepest_that_its_stack_ever_was_is_told),
-        DUMP_TEST(a_task_tells_whose_end_it_waits_for),
-        DUMP_TEST(a_gather_tells_how_many_are_left),
-        DUMP_TEST(the_owner_of_a_group_waits_for_its_members),
-        DUMP_TEST(those_that_are_alike_tell_each_for_whom_they_wait),
-        DUMP_TEST(a_wait_for_a_thread_or_another_loop_says_so),
-        DUMP_TEST(calls_in_a_generator_go_on_where_it_was_resumed),
+        dump_test(a_task_that_waits_in_a_list_tells_its_name),
+        dump_test(a_task_that_waits_for_a_future_says_so),
+        dump_test(a_task_that_sleeps_tells_until_when),
+        dump_test(a_task_that_has_not_run_waits_for_nothing),
+        dump_test(a_task_that_has_ended_is_where_nobody_is),
+        dump_test(its_calls_go_from_where_it_waits_to_its_entry),
+        dump_test(calls_that_do_not_fit_are_left_out),
+        dump_test(a_task_can_look_at_itself),
+        dump_test(the_deepest_that_its_stack_ever_was_is_told),
+        dump_test(a_task_tells_whose_end_it_waits_for),
+        dump_test(a_gather_tells_how_many_are_left),
+        dump_test(the_owner_of_a_group_waits_for_its_members),
+        dump_test(those_that_are_alike_tell_each_for_whom_they_wait),
+        dump_test(a_wait_for_a_thread_or_another_loop_says_so),
+        dump_test(calls_in_a_generator_go_on_where_it_was_resumed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

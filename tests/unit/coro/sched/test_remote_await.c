@@ -223,7 +223,8 @@ static int refuse_once(void *argument)
     return coro_sleep_until(CORO_NEVER) == -ECANCELED ? 42 : -EPROTO;
 }
 
-static void a_result_in_spite_of_the_cancellation_is_not_lost(void **state)
+static void a_result_beside_the_cancellation_of_its_awaiter_is_not_lost(
+    void **state)
 {
     struct await await = cancel_await(*state, refuse_once);
     int result = 0;
@@ -330,7 +331,8 @@ int main(void)
         remote_test(what_is_awaited_is_the_awaiters_own_result),
         remote_test(what_is_awaited_in_vain_goes_on),
         remote_test(cancelling_an_awaiter_cancels_what_it_awaits),
-        remote_test(a_result_in_spite_of_the_cancellation_is_not_lost),
+        remote_test(
+            a_result_beside_the_cancellation_of_its_awaiter_is_not_lost),
         cmocka_unit_test(awaiting_what_a_freed_loop_had_says_so),
         cmocka_unit_test(
             a_million_tasks_of_eight_threads_run_each_in_its_order),
