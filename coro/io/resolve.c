@@ -9,7 +9,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "coro/base/ensure.h"
 #include "coro/sched/inbox.h"
 #include "coro/sched/schedule.h"
 
@@ -119,7 +118,7 @@ static int ask(const char *host, int64_t deadline_ms,
                struct coro_addresses *ret_addresses)
 {
     struct lookup *lookup;
-    ensure(coro_task_current());
+    coro_ensure_task();
     if (deadline_ms <= coro_loop_now_ms(coro_loop_current()))
         return -ETIMEDOUT;
     int status = lookup_start(host, &lookup);

@@ -300,7 +300,8 @@ int coro_run_work_in_thread(const struct coro_thread_work *work,
                             int64_t deadline_ms, int *ret_result)
 {
     struct coro_loop *loop = coro_loop_current();
-    ensure(coro_task_current() && work->function);
+    coro_ensure_task();
+    ensure(work->function);
     if (deadline_ms <= coro_loop_now_ms(loop)) {
         if (work->drop)
             work->drop(work->argument);

@@ -317,7 +317,7 @@ int coro_remote_wait(struct coro_remote *remote, int64_t deadline_ms,
                      int *ret_result)
 {
     struct wait *wait;
-    ensure(coro_task_current());
+    coro_ensure_task();
     int status = wait_new(remote, &wait);
     if (status < 0)
         return status;
@@ -332,7 +332,7 @@ int coro_remote_await(struct coro_remote *remote, int64_t deadline_ms)
     struct wait *wait;
     bool was_cancelled = false;
     int result = 0;
-    ensure(self);
+    coro_ensure_task();
     int status = wait_new(remote, &wait);
     if (status < 0)
         return status;

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "coro/base/ensure.h"
 #include "coro/core/context.h"
 #include "coro/core/sanitize.h"
 #include "coro/core/stack.h"
@@ -164,6 +165,11 @@ int coro_park_for(struct list *waiters, int64_t deadline_ms,
 
 #define coro_park(waiters, deadline_ms) \
     coro_park_for((waiters), (deadline_ms), #waiters)
+
+/** For what suspends, but sets something up before: refuses to do so elsewhere. */
+#define coro_ensure_task()        \
+    ensure(coro_task_current() && \
+           "a suspending function needs to be called by a task")
 
 /**
  * As coro_future_wait(), with words for a dump as coro_park_for(). One frame

@@ -2,6 +2,7 @@
  * Calls that must not be made: each ends the process with a line that says what
  * was wrong, instead of breaking something that is found out later.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,11 +13,15 @@
 
 #include <cmocka.h>
 
+#include "coro/sched/await.h"
 #include "coro/sched/defer.h"
 #include "coro/sched/dump.h"
+#include "coro/sched/executor.h"
 #include "coro/sched/future.h"
+#include "coro/sched/inbox.h"
 #include "coro/sched/loop.h"
 #include "coro/sched/queue.h"
+#include "coro/sched/remote.h"
 #include "tests/support/fate.h"
 
 /* What the child works with; each test has one of its own. */
@@ -89,6 +94,25 @@ static void get_outside(void)
         coro_queue_get(&queue, CORO_NEVER, &item);
 }
 
+static void await_remote_outside(void)
+{
+    struct coro_remote *remote;
+    coro_loop_new(NULL, &scene.loop);
+    if (coro_submit(scene.loop, relax, NULL, &remote) == 0)
+        coro_remote_await(remote, CORO_NEVER);
+}
+
+static void await_task_outside(void)
+{
+    make_waiting_task();
+    coro_await(scene.task, CORO_NEVER);
+}
+
+static void run_in_thread_outside(void)
+{
+    coro_run_in_thread(relax, NULL, CORO_NEVER, NULL);
+}
+
 static void waiting_outside_of_tasks_is_refused(void **state)
 {
     (void)state;
@@ -96,6 +120,9 @@ static void waiting_outside_of_tasks_is_refused(void **state)
     fate_assert_aborts(sleep_outside, needs_task);
     fate_assert_aborts(relax_outside, needs_task);
     fate_assert_aborts(get_outside, needs_task);
+    fate_assert_aborts(await_task_outside, needs_task);
+    fate_assert_aborts(await_remote_outside, needs_task);
+    fate_assert_aborts(run_in_thread_outside, needs_task);
 }
 
 static void sleep_now(struct coro_callback *callback)
@@ -185,6 +212,18 @@ static void *call_soon(void *argument)
     return argument;
 }
 
+static int await_foreign_task(void *argument)
+{
+    (void)argument;
+    return coro_await(scene.task, CORO_NEVER);
+}
+
+static void *await_task(void *argument)
+{
+    in_a_loop(await_foreign_task);
+    return argument;
+}
+
 static void set_from_thread(void)
 {
     make_waiting_task();
@@ -215,6 +254,12 @@ static void call_from_thread(void)
     in_another_thread(call_soon);
 }
 
+static void await_from_thread(void)
+{
+    make_waiting_task();
+    in_another_thread(await_task);
+}
+
 static void reaching_into_another_thread_s_loop_is_refused(void **state)
 {
     (void)state;
@@ -223,6 +268,32 @@ static void reaching_into_another_thread_s_loop_is_refused(void **state)
     fate_assert_aborts(spawn_from_thread, needs_thread);
     fate_assert_aborts(dump_from_thread, needs_thread);
     fate_assert_aborts(call_from_thread, needs_thread);
+    fate_assert_aborts(await_from_thread, needs_thread);
+}
+
+static void run_foreign_task(void)
+{
+    struct coro_loop *other;
+    make_waiting_task();
+    coro_loop_new(NULL, &other);
+    coro_loop_run_until_complete(other, scene.task, NULL);
+}
+
+static void running_another_loop_s_task_is_refused(void **state)
+{
+    (void)state;
+    fate_assert_aborts(run_foreign_task, "the loop that it is of");
+}
+
+static void a_freed_loop_spawns_nothing_for_who_holds_a_reference(void **state)
+{
+    (void)state;
+    struct coro_loop *loop;
+    assert_int_equal(coro_loop_new(NULL, &loop), 0);
+    coro_loop_ref(loop);
+    coro_loop_free(loop);
+    assert_int_equal(coro_spawn(loop, relax, NULL, NULL, NULL), -ESHUTDOWN);
+    coro_loop_unref(loop);
 }
 
 /* --- freeing what runs --------------------------------------------------- */
@@ -295,6 +366,8 @@ int main(void)
         cmocka_unit_test(waiting_in_a_callback_is_refused),
         cmocka_unit_test(waiting_in_what_was_deferred_is_refused),
         cmocka_unit_test(reaching_into_another_thread_s_loop_is_refused),
+        cmocka_unit_test(running_another_loop_s_task_is_refused),
+        cmocka_unit_test(a_freed_loop_spawns_nothing_for_who_holds_a_reference),
         cmocka_unit_test(freeing_a_loop_from_inside_is_refused),
         cmocka_unit_test(freeing_a_task_that_has_not_ended_is_refused),
         cmocka_unit_test(giving_a_task_back_too_often_is_refused),
