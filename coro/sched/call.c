@@ -23,6 +23,7 @@ static void prepare(struct coro_loop *loop, struct coro_call *call,
                     void (*function)(void *argument), void *argument)
 {
     ensure(loop && function && !coro_call_is_pending(call));
+    ensure(coro_schedule_is_own(loop) && "a loop belongs to its thread");
     *call = (struct coro_call){.callback.run = run_call,
                                .loop = loop,
                                .function = function,

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "coro/sched/await.h"
+#include "coro/sched/call.h"
 #include "coro/sched/defer.h"
 #include "coro/sched/dump.h"
 #include "coro/sched/executor.h"
@@ -224,6 +225,24 @@ static void *await_task(void *argument)
     return argument;
 }
 
+static void forget(void *argument)
+{
+    (void)argument;
+}
+
+static void *call_later(void *argument)
+{
+    static struct coro_call call;
+    coro_call_later(scene.loop, &call, 60000, forget, NULL);
+    return argument;
+}
+
+static void later_from_thread(void)
+{
+    make_waiting_task();
+    in_another_thread(call_later);
+}
+
 static void set_from_thread(void)
 {
     make_waiting_task();
@@ -268,6 +287,7 @@ static void reaching_into_another_thread_s_loop_is_refused(void **state)
     fate_assert_aborts(spawn_from_thread, needs_thread);
     fate_assert_aborts(dump_from_thread, needs_thread);
     fate_assert_aborts(call_from_thread, needs_thread);
+    fate_assert_aborts(later_from_thread, needs_thread);
     fate_assert_aborts(await_from_thread, needs_thread);
 }
 
@@ -283,6 +303,33 @@ static void running_another_loop_s_task_is_refused(void **state)
 {
     (void)state;
     fate_assert_aborts(run_foreign_task, "the loop that it is of");
+}
+
+static void call_nothing(void)
+{
+    static struct coro_call call;
+    coro_loop_new(NULL, &scene.loop);
+    coro_call_soon(scene.loop, &call, NULL, NULL);
+}
+
+static void call_nothing_threadsafe(void)
+{
+    coro_loop_new(NULL, &scene.loop);
+    coro_call_soon_threadsafe(scene.loop, NULL, NULL);
+}
+
+static void submit_nothing(void)
+{
+    coro_loop_new(NULL, &scene.loop);
+    coro_submit(scene.loop, NULL, NULL, NULL);
+}
+
+static void calling_no_function_is_refused(void **state)
+{
+    (void)state;
+    fate_assert_aborts(call_nothing, "function");
+    fate_assert_aborts(call_nothing_threadsafe, "function");
+    fate_assert_aborts(submit_nothing, "function");
 }
 
 static void a_freed_loop_spawns_nothing_for_who_holds_a_reference(void **state)
@@ -366,6 +413,7 @@ int main(void)
         cmocka_unit_test(waiting_in_a_callback_is_refused),
         cmocka_unit_test(waiting_in_what_was_deferred_is_refused),
         cmocka_unit_test(reaching_into_another_thread_s_loop_is_refused),
+        cmocka_unit_test(calling_no_function_is_refused),
         cmocka_unit_test(running_another_loop_s_task_is_refused),
         cmocka_unit_test(a_freed_loop_spawns_nothing_for_who_holds_a_reference),
         cmocka_unit_test(freeing_a_loop_from_inside_is_refused),
