@@ -288,6 +288,9 @@ static void a_wait_for_a_thread_or_another_loop_says_so(void **state)
     struct coro_inspection inspection = inspect(await_work);
     assert_string_equal(inspection.waits_for, "a task of another loop");
     coro_loop_free(other);
+    /* Whoever waits for it uses it until it has ended. */
+    coro_loop_free(scene.loop);
+    scene.loop = NULL;
     coro_remote_unref(scene.remote);
 }
 
