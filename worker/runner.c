@@ -216,3 +216,8 @@ void runner_join(struct runner *runner)
     pthread_mutex_destroy(&runner->asking);
     free(runner);
 }
+
+void runner_abandon(struct runner *runner)
+{
+    pthread_detach(runner->thread);
+}

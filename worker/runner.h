@@ -11,8 +11,8 @@
  *     runner_join(runner);
  *
  * It is a daemon thread: a handler that neither ends nor yields keeps the
- * thread, but not the process. Then runner_join() is not called, and nothing
- * that the thread may touch is freed.
+ * thread, but not the process. Then runner_abandon() is called in place of
+ * runner_join(), and nothing that the thread may touch is freed.
  */
 #ifndef WORKER_RUNNER_H
 #define WORKER_RUNNER_H
@@ -28,7 +28,7 @@ struct runner;
  *
  * Returns 0 or a negative errno. All signals but those of faults are blocked
  * in the thread.
- * Ownership: runner_join(). Context: the master thread.
+ * Ownership: runner_join() or runner_abandon(). Context: the master thread.
  */
 int runner_start(const struct pool_options *options,
                  struct runner **ret_runner);
@@ -48,5 +48,11 @@ int runner_request(struct runner *runner, enum message_kind kind);
 
 /** Waits for the thread's end, after MESSAGE_STOPPED, and frees it. */
 void runner_join(struct runner *runner);
+
+/**
+ * Waits for nothing: the thread ends when it ends, or with the process. @runner
+ * stays, because the thread uses it. Context: the master thread.
+ */
+void runner_abandon(struct runner *runner);
 
 #endif

@@ -11,6 +11,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "coro/core/sanitize.h"
+
 /* Numbers of newer kernels than the headers may know; the same everywhere. */
 #ifndef MADV_GUARD_INSTALL
 #    define MADV_GUARD_INSTALL 102
@@ -81,6 +83,8 @@ static void probe(void)
 {
     if (kernel_guard_works())
         probed_guard = CORO_GUARD_KERNEL;
+    if (coro_sanitize_tells_of_syscalls())
+        atomic_store(&has_pidfd, false);
     long spare = (mapping_limit() - MAPPINGS_RESERVED) / 2;
     atomic_store(&mprotect_left, spare > 0 ? spare / MAPPINGS_A_GUARD : 0);
 }

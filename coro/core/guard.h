@@ -28,7 +28,8 @@ struct coro_guard_report {
 /**
  * Guards the first page of each of @nslots slots of @slot_bytes that begin at
  * @base, beginning with kind @guard and going on with the next lesser one where
- * that fails. Context: any thread.
+ * that fails. @guard is one that coro_guard_probe() gave: here success is
+ * believed, and an emulator's means nothing. Context: any thread.
  */
 struct coro_guard_report coro_guard_install(char *base, size_t slot_bytes,
                                             size_t nslots,

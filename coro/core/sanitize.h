@@ -81,6 +81,19 @@ static inline bool coro_sanitize_hides_stacks(void)
 #endif
 }
 
+/**
+ * True where a checker writes to the standard error about each system call that
+ * is newer than itself.
+ */
+static inline bool coro_sanitize_tells_of_syscalls(void)
+{
+#ifdef CORO_VALGRIND
+    return RUNNING_ON_VALGRIND;
+#else
+    return false;
+#endif
+}
+
 /** Notes for a new flow of control on the stack [@bottom, @bottom + @size). */
 static inline void coro_sanitize_begin(struct coro_sanitize *notes,
                                        void *bottom, size_t size_bytes)

@@ -306,6 +306,9 @@ static void ignore_message(int severity, const char *message)
     (void)message;
 }
 
+/* Without libevent's list of changes, which saves system calls: by it epoll is
+ * told to forget a descriptor only when the loop next looks, and a waiter may
+ * have closed it by then. */
 static int open_base(struct coro_loop *loop)
 {
     event_set_log_callback(ignore_message);
@@ -314,7 +317,6 @@ static int open_base(struct coro_loop *loop)
         return -ENOMEM;
     event_config_require_features(config, EV_FEATURE_ET);
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-    event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
     event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV);
     errno = 0;
     loop->base = event_base_new_with_config(config);

@@ -54,7 +54,7 @@ static int run(const struct options *options, int argc, char **argv)
     status = COMMAND_EXIT_FAILURE;
     if (start_embedded(options, &embedded) == 0) {
         log_flush();
-        status = supervisor_run(&(struct supervisor_options){
+        status = (int)supervisor_run(&(struct supervisor_options){
             .options = options,
             .embedded = &embedded,
         });

@@ -248,13 +248,22 @@ void dispatch_cancel(struct dispatch *dispatch)
     runner_request(dispatch->runner, MESSAGE_CANCEL_ALL);
 }
 
-int dispatch_stop(struct dispatch *dispatch, int64_t deadline_ms)
+static bool stops(struct dispatch *dispatch, int64_t deadline_ms)
 {
     if (runner_request(dispatch->runner, MESSAGE_STOP) < 0)
-        return -ETIMEDOUT;
+        return false;
     while (!dispatch->has_stopped)
         if (coro_park(&dispatch->stop_waiters, deadline_ms) == -ETIMEDOUT)
-            return -ETIMEDOUT;
+            return false;
+    return true;
+}
+
+int dispatch_stop(struct dispatch *dispatch, int64_t deadline_ms)
+{
+    if (!stops(dispatch, deadline_ms)) {
+        runner_abandon(dispatch->runner);
+        return -ETIMEDOUT;
+    }
     runner_join(dispatch->runner);
     struct coro_submit_node *rest = coro_submit_close(&dispatch->up);
     if (rest)

@@ -33,12 +33,12 @@ static size_t info_number(struct scene *scene, const char *section,
  * process to do it, one for news of jobs that become due. */
 static bool is_blocked(void *argument)
 {
-    return info_number(argument, "clients", "blocked_clients:") == 2;
+    return scene_count_blocked(argument) == 2;
 }
 
 static bool is_not_blocked(void *argument)
 {
-    return info_number(argument, "clients", "blocked_clients:") < 2;
+    return scene_count_blocked(argument) < 2;
 }
 
 /* --- standing still ------------------------------------------------------- */

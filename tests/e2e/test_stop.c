@@ -216,12 +216,20 @@ static void tstp_takes_no_more_jobs(void **state)
     assert_int_equal(scene_count_dead(scene), 0);
 }
 
+/* The fetcher waits for jobs, and who moves due ones for news of them; until
+ * then either may be just about to run. */
+static bool are_both_blocked(void *argument)
+{
+    return scene_count_blocked(argument) == 2;
+}
+
 static void usr2_tells_every_job_that_runs(void **state)
 {
     struct scene *scene = *state;
     scene_run(scene, "--concurrency", "7");
     redis_do(&scene->redis, "LPUSH queue 600 601");
     assert_true(scene_sees_lines(scene, "Wait ", 2));
+    assert_true(wait_until(are_both_blocked, scene, PATIENCE_MS));
     program_signal(&scene->corq, SIGUSR2);
     assert_true(scene_sees_lines(scene, "runs a job state=waiting", 2));
     assert_true(scene_sees(scene, "queue=queue job=1 age="));

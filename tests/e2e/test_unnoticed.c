@@ -78,11 +78,7 @@ static void a_job_that_comes_while_it_looks_is_noticed(void **state)
 
 static bool are_blocked(void *argument)
 {
-    struct scene *scene = argument;
-    char *info = redis_text(&scene->redis, "INFO clients");
-    bool is = strstr(info, "blocked_clients:2\r") != NULL;
-    free(info);
-    return is;
+    return scene_count_blocked(argument) == 2;
 }
 
 /* It has looked into its inbox, which no other command here does. */

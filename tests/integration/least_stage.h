@@ -121,17 +121,10 @@ static inline bool least_sees(struct stage *stage, const char *wanted,
            least_gives(stage, wanted, command);
 }
 
-static inline bool least_logged(void *text)
-{
-    return strstr(log_file_read(&file), text);
-}
-
 /* Waits in a script until @text was logged. */
 static inline bool least_logs(const char *text)
 {
-    char wanted[200];
-    snprintf(wanted, sizeof wanted, "%s", text);
-    return stage_wait_until(least_logged, wanted);
+    return stage_sees_logged(&file, text);
 }
 
 /* Pushes the numbers from @first to @last, in this order. */

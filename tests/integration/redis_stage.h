@@ -34,6 +34,7 @@
 #include "tests/support/record.h"
 #include "tests/support/redis_server.h"
 #include "tests/support/wait.h"
+#include "tests/unit/worker/log_file.h"
 
 #define EVENTS_MAX 64
 
@@ -178,6 +179,25 @@ static inline bool stage_wait_until(bool (*condition)(void *argument),
         coro_sleep(1);
     }
     return true;
+}
+
+/* A line that is to be logged. */
+struct wanted_line {
+    struct log_file *file;
+    const char *text;
+};
+
+static inline bool stage_has_logged(void *argument)
+{
+    const struct wanted_line *line = argument;
+    return strstr(log_file_read(line->file), line->text);
+}
+
+/* Waits in a script until @text was logged into @file. */
+static inline bool stage_sees_logged(struct log_file *file, const char *text)
+{
+    struct wanted_line line = {file, text};
+    return stage_wait_until(stage_has_logged, &line);
 }
 
 /* --- tasks beside the script -------------------------------------------- */

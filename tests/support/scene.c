@@ -83,6 +83,17 @@ size_t scene_count_waiting(struct scene *scene, const char *queue)
     return (size_t)redis_integer(&scene->redis, "LLEN %s", queue);
 }
 
+size_t scene_count_blocked(struct scene *scene)
+{
+    static const char name[] = "blocked_clients:";
+    char *info = redis_text(&scene->redis, "INFO clients");
+    const char *at = strstr(info, name);
+    assert_non_null(at);
+    size_t nblocked = (size_t)strtoul(at + sizeof name - 1, NULL, 10);
+    free(info);
+    return nblocked;
+}
+
 size_t scene_count_dead(struct scene *scene)
 {
     return (size_t)redis_integer(&scene->redis, "ZCARD corq:dead");

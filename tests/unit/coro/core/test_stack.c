@@ -218,8 +218,8 @@ static void locked_memory_is_guarded_by_mprotect(void **state)
     assert_true(pages != MAP_FAILED);
     /* The checkers make the library's function do nothing. */
     assert_int_equal(syscall(SYS_mlock, pages, 4 * page_bytes), 0);
-    struct coro_guard_report report =
-        coro_guard_install(pages, 2 * page_bytes, 2, CORO_GUARD_KERNEL);
+    struct coro_guard_report report = coro_guard_install(
+        pages, 2 * page_bytes, 2, coro_guard_probe(CORO_GUARD_KERNEL));
     struct coro_stack stack = {.bottom = pages + 3 * page_bytes};
     bool faults = is_guarded(stack);
     munmap(pages, 4 * page_bytes);

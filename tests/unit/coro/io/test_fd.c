@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -157,6 +158,48 @@ static void a_hang_up_and_an_error_end_the_wait(void **state)
     play(await_error);
 }
 
+/* --- closing it afterwards ------------------------------------------------ */
+
+/* True when one of this process's epolls watches @fd, as the kernel tells. */
+static bool is_watched(int fd)
+{
+    char path[64], line[256];
+    bool found = false;
+    for (int i = 0; i < 64 && !found; i++) {
+        snprintf(path, sizeof path, "/proc/self/fdinfo/%d", i);
+        FILE *file = fopen(path, "re");
+        int watched = -1;
+        while (file && !found && fgets(line, sizeof line, file))
+            found = sscanf(line, "tfd: %d", &watched) == 1 && watched == fd;
+        if (file)
+            fclose(file);
+    }
+    return found;
+}
+
+/* The file stays open by the copy, and readable: were the loop still to watch
+ * the closed descriptor, it would never sleep again. */
+static int close_after_wait(void *argument)
+{
+    (void)argument;
+    int closed = fds[0];
+    int copy = dup(closed);
+    expect_that(copy >= 0);
+    expect_that(write(fds[1], "x", 1) == 1);
+    expect_that(coro_fd_wait(closed, false, coro_after(60000)) == 0);
+    close_end(0);
+    coro_sleep(1);
+    expect_that(!is_watched(closed));
+    close(copy);
+    return 0;
+}
+
+static void a_descriptor_may_be_closed_after_the_wait(void **state)
+{
+    (void)state;
+    play(close_after_wait);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_pipe, close_pipe)
@@ -166,6 +209,7 @@ int main(void)
         TEST(the_deadline_ends_the_wait),
         TEST(a_cancelled_wait_leaves_the_descriptor_usable),
         TEST(a_hang_up_and_an_error_end_the_wait),
+        TEST(a_descriptor_may_be_closed_after_the_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
