@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "tests/support/scale.h"
+
 /* Whoever reports them in his own words, a checker or the test's framework,
  * would end the process in his own way. */
 static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
@@ -55,4 +57,12 @@ void fate_assert_aborts(void (*function)(void), const char *why)
     if (!strstr(fate.said, why))
         fail_msg("it said \"%s\", without \"%s\"", fate.said, why);
     assert_int_equal(fate.signal, SIGABRT);
+}
+
+void fate_assert_signal(const struct fate *fate, int number)
+{
+    if (test_is_under_valgrind() && fate->signal == 0)
+        assert_int_not_equal(fate->status, 0);
+    else
+        assert_int_equal(fate->signal, number);
 }

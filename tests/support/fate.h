@@ -26,4 +26,10 @@ struct fate fate_of(void (*function)(void));
 /** Asserts that @function ends the process by abort(), saying @why. */
 void fate_assert_aborts(void (*function)(void), const char *why);
 
+/**
+ * Asserts that it was ended by @number. Under valgrind, which reports a bad
+ * access itself, that may be an exit status of valgrind's own.
+ */
+void fate_assert_signal(const struct fate *fate, int number);
+
 #endif

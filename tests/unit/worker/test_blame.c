@@ -42,10 +42,25 @@ static coro_task_fn *master_does;       /* when all have started; or NULL */
 
 /* --- in the child --------------------------------------------------------- */
 
-static void ignore(void *argument, struct coro_submit_node *node)
+/* The master's side. */
+static struct {
+    struct coro_loop *loop;
+    struct coro_submit up;
+    struct registry *registry;
+    struct runner *runner;
+} master;
+
+static void receive(void *argument, struct coro_submit_node *node)
 {
     (void)argument;
-    (void)node;
+    while (node) {
+        struct message *message = list_entry(node, struct message, node);
+        node = node->next;
+        if (message->kind == MESSAGE_STOPPED)
+            coro_loop_stop(master.loop);
+        else
+            job_free(list_entry(message, struct job, message));
+    }
 }
 
 static struct registry *make_registry(void)
@@ -70,7 +85,7 @@ static struct job *make_job(uint64_t number, const char *bytes)
     return job;
 }
 
-static void send_jobs(struct runner *runner)
+static void send_jobs(void)
 {
     struct job *oldest = make_job(1, sleeper), *newest = oldest;
     for (uint64_t number = 2; number <= SLEEPERS + 1; number++) {
@@ -80,7 +95,7 @@ static void send_jobs(struct runner *runner)
         newest = job;
     }
     oldest->message.node.next = NULL;
-    runner_submit(runner, newest, oldest);
+    runner_submit(master.runner, newest, oldest);
 }
 
 static int wait_and_do(void *argument)
@@ -90,26 +105,25 @@ static int wait_and_do(void *argument)
     return master_does(argument);
 }
 
+/* Until there is an end to it, of whatever kind. */
 static void run_jobs(void)
 {
-    static struct coro_submit up;
-    struct coro_loop *loop;
-    struct runner *runner;
     log_start(&(struct log_options){.level = LOG_LEVEL_ERROR, .fd = 2});
-    coro_loop_new(NULL, &loop);
-    coro_submit_open(&up, loop, ignore, NULL);
+    coro_loop_new(NULL, &master.loop);
+    coro_submit_open(&master.up, master.loop, receive, NULL);
+    master.registry = make_registry();
     const struct pool_options options = {
         .concurrency = CONCURRENCY,
-        .registry = make_registry(),
-        .up = &up,
+        .registry = master.registry,
+        .up = &master.up,
         .vitals = vitals,
     };
-    if (runner_start(&options, &runner) < 0)
+    if (runner_start(&options, &master.runner) < 0)
         _exit(9);
-    send_jobs(runner);
+    send_jobs();
     if (master_does)
-        coro_spawn(loop, wait_and_do, runner, NULL, NULL);
-    coro_loop_run_forever(loop);
+        coro_spawn(master.loop, wait_and_do, NULL, NULL, NULL);
+    coro_loop_run_forever(master.loop);
 }
 
 /* --- in the parent -------------------------------------------------------- */
@@ -134,12 +148,19 @@ static int tear_down(void **state)
     return munmap(vitals, vitals_bytes(CONCURRENCY));
 }
 
+static void assert_ends_by_segv(void (*function)(void))
+{
+    struct fate fate = fate_of(function);
+    fate_assert_signal(&fate, SIGSEGV);
+}
+
 static void die_of(const char *bytes, int number)
 {
     tear_down(NULL);
     set_up(NULL);
     payload = bytes;
-    assert_int_equal(fate_of(run_jobs).signal, number);
+    struct fate fate = fate_of(run_jobs);
+    fate_assert_signal(&fate, number);
 }
 
 static const struct vitals_mark *find_mark(uint64_t number)
@@ -248,7 +269,7 @@ static void what_is_sent_is_nobody_s_fault(void **state)
     (void)state;
     kind = &sender;
     payload = "x";
-    assert_int_equal(fate_of(run_jobs).signal, SIGSEGV);
+    assert_ends_by_segv(run_jobs);
     assert_int_equal(vitals->crash.cause, VITALS_CAUSE_NONE);
 }
 
@@ -265,7 +286,7 @@ static void a_fault_of_the_master_is_no_job_s(void **state)
     (void)state;
     master_does = fault_here;
     payload = sleeper;
-    assert_int_equal(fate_of(run_jobs).signal, SIGSEGV);
+    assert_ends_by_segv(run_jobs);
     assert_int_equal(vitals->crash.cause, VITALS_CAUSE_SIGNAL);
     assert_int_equal(vitals->crash.address, 16);
     assert_int_equal(vitals->crash.job, 0);
@@ -280,7 +301,7 @@ static void a_cause_that_was_noted_before_stays(void **state)
     vitals->crash.cause = VITALS_CAUSE_STALL;
     vitals->crash.job = 2;
     payload = "segv";
-    assert_int_equal(fate_of(run_jobs).signal, SIGSEGV);
+    assert_ends_by_segv(run_jobs);
     assert_int_equal(vitals->crash.cause, VITALS_CAUSE_STALL);
     assert_int_equal(vitals->crash.job, 2);
 }
@@ -304,7 +325,7 @@ static void what_is_needed_is_noted_before_what_may_fault_again(void **state)
     (void)state;
     kind = &loser;
     payload = "x";
-    assert_int_equal(fate_of(run_jobs).signal, SIGSEGV);
+    assert_ends_by_segv(run_jobs);
     assert_int_equal(vitals->crash.cause, VITALS_CAUSE_SIGNAL);
     assert_int_equal(vitals->crash.job, CULPRIT);
     assert_int_equal(vitals->crash.payload_len, 1);
@@ -313,40 +334,20 @@ static void what_is_needed_is_noted_before_what_may_fault_again(void **state)
 
 /* --- orderly ends --------------------------------------------------------- */
 
-static int stop_worker(void *runner)
+static int stop_worker(void *argument)
 {
-    runner_request(runner, MESSAGE_STOP);
-    return 0;
-}
-
-static void stop_loop(void *argument, struct coro_submit_node *node)
-{
-    for (; node; node = node->next)
-        if (list_entry(node, struct message, node)->kind == MESSAGE_STOPPED)
-            coro_loop_stop(argument);
+    (void)argument;
+    return runner_request(master.runner, MESSAGE_STOP);
 }
 
 static void run_jobs_to_their_end(void)
 {
-    static struct coro_submit up;
-    struct coro_loop *loop;
-    struct runner *runner;
-    log_start(&(struct log_options){.level = LOG_LEVEL_ERROR, .fd = 2});
-    coro_loop_new(NULL, &loop);
-    coro_submit_open(&up, loop, stop_loop, loop);
-    const struct pool_options options = {
-        .concurrency = CONCURRENCY,
-        .registry = make_registry(),
-        .up = &up,
-        .vitals = vitals,
-    };
-    if (runner_start(&options, &runner) < 0)
-        _exit(9);
-    send_jobs(runner);
     master_does = stop_worker;
-    coro_spawn(loop, wait_and_do, runner, NULL, NULL);
-    coro_loop_run_forever(loop);
-    runner_join(runner);
+    run_jobs();
+    runner_join(master.runner);
+    coro_submit_close(&master.up);
+    coro_loop_free(master.loop);
+    registry_free(master.registry);
     /* From here on nobody is blamed. */
     if (payload[0] == '!')
         fault_here(NULL);
@@ -369,7 +370,7 @@ static void after_the_worker_s_end_nothing_is_noted(void **state)
 {
     (void)state;
     payload = "!";
-    assert_int_equal(fate_of(run_jobs_to_their_end).signal, SIGSEGV);
+    assert_ends_by_segv(run_jobs_to_their_end);
     assert_int_equal(vitals->crash.cause, VITALS_CAUSE_NONE);
 }
 
