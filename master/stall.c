@@ -216,19 +216,24 @@ static bool is_due(int64_t held_ms, int64_t limit_ms)
     return limit_ms > 0 && held_ms >= limit_ms;
 }
 
+/* What is no job's doing would come again. And a process that is to end does so
+ * in time, and better. */
+static bool may_abort(const struct stall *stall)
+{
+    return stall->pulse.tag != 0 && !stall->options.dispatch->is_draining;
+}
+
 static int look(struct stall *stall)
 {
     struct coro_pulse now;
-    const struct dispatch *dispatch = stall->options.dispatch;
-    runner_pulse(dispatch->runner, &now);
+    runner_pulse(stall->options.dispatch->runner, &now);
     if (!stall_sight_is_same(&stall->pulse, &now)) {
         tell_end(stall);
         begin(stall, &now);
         return 0;
     }
     count(stall);
-    if (is_due(stall->held_ms, stall->options.abort_ms) &&
-        !dispatch->is_draining)
+    if (is_due(stall->held_ms, stall->options.abort_ms) && may_abort(stall))
         return abort_stall(stall);
     if (is_due(stall->held_ms, stall->next_warn_ms))
         return warn(stall);

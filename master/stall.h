@@ -32,7 +32,8 @@ struct stall_options {
     struct coro_group *group; /* of which the watch's task is a member */
     const struct dispatch *dispatch;
     int64_t warn_ms;  /* 0: it doesn't */
-    int64_t abort_ms; /* the same; nor once the dispatch is draining */
+    int64_t abort_ms; /* the same; nor for what is no job, or when the dispatch
+                         is draining */
 };
 
 /* A job that may end at any time, as far as the log is to tell of it. */

@@ -19,8 +19,8 @@
 #include "tests/support/scale.h"
 #include "tests/support/scene.h"
 
-#define HELD   "has held the worker for"
-#define LET_GO "has let go of the worker after"
+#define HELD   "a job has held the worker for"
+#define LET_GO "a job has let go of the worker after"
 
 static void push(struct scene *scene, const char *class, const char *subject)
 {
@@ -54,8 +54,9 @@ static double number_in(const char *line, const char *label)
 
 static void run_with(struct scene *scene, const char *const *more)
 {
-    const char *arguments[32] = {SCENE_RUN(scene), "--handler", "Spin=fault",
-                                 "--handler", "Block=fault"};
+    const char *arguments[32] = {
+        SCENE_RUN(scene), "--handler",     "Spin=fault", "--handler",
+        "Block=fault",    "--concurrency", "5"};
     size_t n = 0;
     while (arguments[n])
         n++;
@@ -81,7 +82,7 @@ static void assert_spins(const char *line)
 static void a_job_that_spins_is_named_with_what_it_does(void **state)
 {
     struct scene *scene = *state;
-    run_faults(scene, "--concurrency", "5");
+    run_faults(scene, "--handler", "sleep");
     push(scene, "Spin", "spin 4");
     char *line = line_with(scene, HELD);
     assert_in(line, " warn ");
@@ -114,7 +115,7 @@ static void a_job_that_goes_on_is_named_again(void **state)
 static void a_job_that_sleeps_with_its_thread_is_named(void **state)
 {
     struct scene *scene = *state;
-    run_faults(scene, "--concurrency", "5");
+    run_faults(scene, "--handler", "sleep");
     push(scene, "Block", "block 4");
     char *line = line_with(scene, HELD);
     assert_in(line, "class=Block queue=queue job=1 ");
@@ -164,8 +165,32 @@ static void many_short_jobs_are_never_named(void **state)
 
 /* --- the lease ------------------------------------------------------------ */
 
-/* The job holds the worker for longer than two leases, after which a process
- * that is not heard of is taken to be dead; and another one is there to see. */
+struct leases {
+    struct scene *scene;
+    bool was_lost; /* one of the two */
+};
+
+static size_t count_leases(struct scene *scene)
+{
+    redisReply *leases = redis_reply(&scene->redis, "KEYS corq:lease:*");
+    size_t count = leases->elements;
+    freeReplyObject(leases);
+    return count;
+}
+
+static bool both_have_one(void *argument)
+{
+    return count_leases(argument) == 2;
+}
+
+static bool stall_is_over(void *argument)
+{
+    struct leases *leases = argument;
+    leases->was_lost |= count_leases(leases->scene) < 2;
+    return program_count_lines(&leases->scene->corq, LET_GO) > 0;
+}
+
+/* And another process is there to take what is given up. */
 static void a_stall_longer_than_the_lease_costs_no_job(void **state)
 {
     enum { NJOBS = 20 };
@@ -184,6 +209,10 @@ static void a_stall_longer_than_the_lease_costs_no_job(void **state)
     push(scene, "Spin", "spin 8");
     assert_true(scene_sees(scene, HELD));
     scene_run_as(&scene->second, arguments);
+    assert_true(wait_until(both_have_one, scene, PATIENCE_MS));
+    struct leases leases = {.scene = scene};
+    assert_true(wait_until(stall_is_over, &leases, PATIENCE_MS));
+    assert_false(leases.was_lost);
     assert_true(sees_drained(&scene->redis, QUEUES("queue")));
     assert_int_equal(scene_end(scene), 0);
     program_signal(&scene->second, SIGTERM);

@@ -26,8 +26,8 @@
 
 #define LOG_BYTES 65536
 
-#define HELD   "has held the worker for"
-#define LET_GO "has let go of the worker after"
+#define HELD   "a job has held the worker for"
+#define LET_GO "a job has let go of the worker after"
 
 static struct {
     struct redis_server redis;
@@ -128,7 +128,9 @@ static void see(const char *text)
 #define KIND(function) \
     (&(const struct handler_kind){.name = #function, .run = (function)})
 
-#define WORDS(...) SERVE_WORDS("--redis", redis_url(&stage.redis), __VA_ARGS__)
+#define WORDS(...)                                                        \
+    SERVE_WORDS("--redis", redis_url(&stage.redis), "--concurrency", "5", \
+                __VA_ARGS__)
 
 static int set_up(void **state)
 {
@@ -201,7 +203,10 @@ static void a_job_that_reads_is_asked_and_reads_on(void **state)
     start(KIND(wait_in_read), WORDS("--stall-warn", "300ms"));
     see(HELD);
     see_of_kernel("sleeps_in=read calls=");
+/* That checker delivers signals only when such a call has returned. */
+#ifndef CORO_TSAN
     see_of_kernel("wait_in_read < ");
+#endif
     assert_int_equal(write(stage.pipe[1], "x", 1), 1);
     see(LET_GO);
     see(" undisturbed");
