@@ -252,6 +252,29 @@ static void a_job_that_stalls_for_too_long_ends_its_process(void **state)
     assert_int_equal(scene_end(scene), 0);
 }
 
+/* The one that sleeps is in the same process each time. */
+static void a_job_that_always_stalls_is_set_aside_alone(void **state)
+{
+    struct scene *scene = *state;
+    scene_run_as(&scene->corq,
+                 PROGRAM_ARGS("run", "--redis", redis_url(&scene->redis),
+                              "--stall-abort", "500ms", "--concurrency", "5",
+                              "--handler", "sleep", "--handler", "Spin=fault",
+                              "--lease", "1h"));
+    redis_do(&scene->redis, "LPUSH queue 4.5");
+    assert_true(scene_sees(scene, "Wait 4.5"));
+    push(scene, "Spin", "spin 600");
+    assert_true(scene_sees_dead(scene, 1));
+    char *entry = scene_dead_entry(scene, 0);
+    assert_in(entry, "spin 600");
+    assert_in(entry, "crashed the worker 3 times (held the worker for ");
+    free(entry);
+    assert_true(sees_drained(&scene->redis, QUEUES("queue")));
+    assert_int_equal(program_count_lines(&scene->corq, "Done 4.5"), 1);
+    assert_int_equal(scene_end(scene), 0);
+    assert_int_equal(scene_count_dead(scene), 1);
+}
+
 int main(void)
 {
 #define SCENE_TEST(name) \
@@ -265,6 +288,7 @@ int main(void)
         SCENE_TEST(many_short_jobs_are_never_named),
         SCENE_TEST(a_stall_longer_than_the_lease_costs_no_job),
         SCENE_TEST(a_job_that_stalls_for_too_long_ends_its_process),
+        SCENE_TEST(a_job_that_always_stalls_is_set_aside_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
