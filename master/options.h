@@ -134,7 +134,9 @@ struct options {
     struct options_retry_delay retry_delay;
     int64_t lease_ms;
     int64_t shutdown_timeout_ms;
-    int64_t wait_redis_ms; /* CORO_NEVER: for ever; 0: do not wait */
+    int64_t stall_warn_ms; /* how long a job may hold the worker; 0: for ever */
+    int64_t stall_abort_ms; /* the same, before the process ends */
+    int64_t wait_redis_ms;  /* CORO_NEVER: for ever; 0: do not wait */
     uint64_t max_payload_bytes;
     enum options_log_level log_level;
     enum options_log_format log_format;

@@ -194,6 +194,30 @@ static const struct option_spec specs[] = {
         .help = "how long running jobs may go on after SIGTERM",
     },
     {
+        .name = "stall-warn",
+        .kind = OPTION_KIND_DURATION,
+        .placeholder = "TIME",
+        .fallback = "1s",
+        .max = (uint64_t)(365 * DAY_MS),
+        .environment = "CORQ_STALL_WARN",
+        .commands = RUN,
+        FIELD(stall_warn_ms),
+        .help = "warn of a job that lets no other one run for so long, and say "
+                "what it does; 0: never",
+    },
+    {
+        .name = "stall-abort",
+        .kind = OPTION_KIND_DURATION,
+        .placeholder = "TIME",
+        .fallback = "0",
+        .max = (uint64_t)(365 * DAY_MS),
+        .environment = "CORQ_STALL_ABORT",
+        .commands = RUN,
+        FIELD(stall_abort_ms),
+        .help = "end the process of a job that lets no other one run for so "
+                "long, as if the job had crashed it; 0: never",
+    },
+    {
         .name = "wait-redis",
         .kind = OPTION_KIND_DURATION,
         .placeholder = "TIME",

@@ -20,6 +20,7 @@
 #include "master/queue/settle.h"
 #include "master/queue/sweep.h"
 #include "master/service.h"
+#include "master/stall.h"
 
 enum service_phase {
     SERVICE_PHASE_STARTING,
@@ -57,6 +58,7 @@ struct service {
     struct schedule schedule;
     struct sweep sweep;
     struct heartbeat heartbeat;
+    struct stall stall; /* zeroed until it is started */
     bool has_owner;
     bool has_lines;
     bool has_settle;

@@ -235,6 +235,7 @@ static void tell_totals(const struct service *service)
 
 static void stop_worker(struct service *service)
 {
+    stall_stop(&service->stall);
     int64_t deadline_ms = within(service, coro_after(STOP_MS));
     if (coro_now_ms() >= service->drain_deadline_ms)
         deadline_ms = coro_after(STOP_LATE_MS);

@@ -141,6 +141,17 @@ static int start_dispatch(struct service *service)
     return status;
 }
 
+static int start_stall(struct service *service)
+{
+    return stall_start(&service->stall,
+                       &(struct stall_options){
+                           .group = &service->tasks,
+                           .dispatch = &service->dispatch,
+                           .warn_ms = service->options->stall_warn_ms,
+                           .abort_ms = service->options->stall_abort_ms,
+                       });
+}
+
 static int start_fetch(struct service *service)
 {
     bool is_least = service_is_at_least_once(service);
@@ -218,8 +229,8 @@ static int start_heartbeat(struct service *service)
 int service_start_work(struct service *service)
 {
     static int (*const steps[])(struct service *) = {
-        make_queues, start_hold,   start_settle,    start_dispatch,
-        start_fetch, start_common, start_heartbeat,
+        make_queues, start_hold,  start_settle, start_dispatch,
+        start_stall, start_fetch, start_common, start_heartbeat,
     };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         int status = steps[i](service);

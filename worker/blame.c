@@ -82,6 +82,21 @@ static void on_fault(const struct coro_fault *fault, void *argument)
     alarm(0);
 }
 
+/* The cause last: who reads it finds the rest there. */
+void blame_stall(struct vitals *vitals, const struct job *job, uint64_t number,
+                 int64_t stalled_ms, const char *calls)
+{
+    struct vitals_crash *crash = &vitals->crash;
+    if (atomic_load(&crash->cause) != VITALS_CAUSE_NONE)
+        return;
+    crash->job = number;
+    crash->stalled_ms = stalled_ms;
+    copy_name(crash->calls, sizeof crash->calls, calls);
+    note_payload(crash, job);
+    atomic_store_explicit(&crash->cause, VITALS_CAUSE_STALL,
+                          memory_order_release);
+}
+
 void blame_start(struct blame *blame, struct vitals *vitals,
                  const struct pool *pool)
 {

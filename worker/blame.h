@@ -33,7 +33,20 @@ struct blame {
 void blame_start(struct blame *blame, struct vitals *vitals,
                  const struct pool *pool);
 
-/** Ends that. */
+/**
+ * Notes in @vitals that this process is about to end itself because of a stall,
+ * unless a cause was noted already: @job, known to us as @number, has held the
+ * worker for @stalled_ms.
+ *
+ * @job    NULL: it is not known which; @number is then 0, or nobody's any more.
+ * @calls  a backtrace of what it does, a string; may be empty.
+ *
+ * Context: a thread that does not run jobs; @job must not be freed meanwhile.
+ */
+void blame_stall(struct vitals *vitals, const struct job *job, uint64_t number,
+                 int64_t stalled_ms, const char *calls);
+
+/** Ends what blame_start() has begun. */
 void blame_stop(struct blame *blame);
 
 #endif

@@ -4,11 +4,12 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdalign.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "coro/core/sample.h"
 #include "coro/sched/fault.h"
-#include "coro/sched/loop.h"
 #include "worker/blame.h"
 #include "worker/log.h"
 
@@ -24,6 +25,8 @@ struct runner {
     struct message farewell;
     pthread_mutex_t asking; /* held while a request is being pushed */
     pthread_t thread;
+    struct coro_thread seen; /* the same, for others to look at, once */
+    atomic_bool is_seen;     /* this is true */
     bool has_told_guards;
 };
 
@@ -105,12 +108,22 @@ static void wait_for_push(struct runner *runner)
     pthread_mutex_unlock(&runner->asking);
 }
 
+/* What can't be done here only says less when something goes wrong. */
+static void show_thread(struct runner *runner)
+{
+    coro_fault_watch();
+    coro_sample_allow();
+    coro_thread_self(&runner->seen);
+    atomic_store(&runner->is_seen, true);
+}
+
 /* The thread frees its loop itself: tasks that are left end as they ran. */
 static void *run(void *argument)
 {
     struct runner *runner = argument;
-    coro_fault_watch(); /* without it an overflow only says less */
+    show_thread(runner);
     coro_loop_run_forever(runner->loop);
+    coro_sample_forbid();
     wait_for_push(runner);
     struct coro_submit_node *rest = coro_submit_close(&runner->down);
     if (rest)
@@ -207,6 +220,24 @@ int runner_request(struct runner *runner, enum message_kind kind)
     if (status < 0)
         free(message);
     return status;
+}
+
+void runner_pulse(const struct runner *runner, struct coro_pulse *ret_pulse)
+{
+    coro_loop_pulse(runner->loop, ret_pulse);
+}
+
+bool runner_thread(const struct runner *runner, struct coro_thread *ret_thread)
+{
+    if (!atomic_load(&runner->is_seen))
+        return false;
+    *ret_thread = runner->seen;
+    return true;
+}
+
+const struct coro_symbols *runner_symbols(const struct runner *runner)
+{
+    return &runner->blame.symbols;
 }
 
 void runner_join(struct runner *runner)

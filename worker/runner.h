@@ -17,6 +17,9 @@
 #ifndef WORKER_RUNNER_H
 #define WORKER_RUNNER_H
 
+#include "coro/core/symbol.h"
+#include "coro/core/thread.h"
+#include "coro/sched/loop.h"
 #include "worker/pool.h"
 
 struct runner;
@@ -45,6 +48,21 @@ void runner_submit(struct runner *runner, struct job *newest,
  * the thread is ending. Context: any thread, but none after MESSAGE_STOP.
  */
 int runner_request(struct runner *runner, enum message_kind kind);
+
+/**
+ * What the thread's loop is doing. Context: any thread, before MESSAGE_STOP is
+ * sent; or a handler of a signal in the thread itself.
+ */
+void runner_pulse(const struct runner *runner, struct coro_pulse *ret_pulse);
+
+/**
+ * The thread, to be looked at and sampled (coro/core/sample.h). Returns false
+ * as long as it has not begun to run jobs. Context: any thread.
+ */
+bool runner_thread(const struct runner *runner, struct coro_thread *ret_thread);
+
+/** Names for addresses, borrowed until runner_join(). Context: any thread. */
+const struct coro_symbols *runner_symbols(const struct runner *runner);
 
 /** Waits for the thread's end, after MESSAGE_STOPPED, and frees it. */
 void runner_join(struct runner *runner);

@@ -166,6 +166,15 @@ void dispatch_release(struct dispatch *dispatch)
     dispatch->vitals = NULL;
 }
 
+const struct job *dispatch_find(const struct dispatch *dispatch,
+                                uint64_t number)
+{
+    list_foreach (link, &dispatch->in_flight)
+        if (job_of(link)->number == number)
+            return job_of(link);
+    return NULL;
+}
+
 void dispatch_add(struct dispatch *dispatch, struct dispatch_burst *burst,
                   struct job *job)
 {

@@ -70,6 +70,13 @@ static inline size_t dispatch_credit(const struct dispatch *dispatch)
     return nfree < nroom ? nfree : nroom;
 }
 
+/**
+ * The job that the worker has under @number, or NULL. It takes longer the more
+ * jobs there are. It may be freed at the next suspension. Context: loop thread.
+ */
+const struct job *dispatch_find(const struct dispatch *dispatch,
+                                uint64_t number);
+
 /** Wakes who waits for credit, so that it looks at what has changed. */
 void dispatch_nudge(struct dispatch *dispatch);
 

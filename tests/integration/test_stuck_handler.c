@@ -12,7 +12,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,13 +19,8 @@
 
 #include "coro/base/clock.h"
 #include "coro/sched/task.h"
-#include "master/cli/setup.h"
-#include "master/process/signals.h"
-#include "master/service.h"
+#include "tests/integration/serve_stage.h"
 #include "tests/support/redis_server.h"
-#include "tests/support/wait.h"
-#include "worker/handler.h"
-#include "worker/log.h"
 
 /* More than the time-out and the second that a shutdown may take: what is
  * measured here is that it ends by itself, on however slow a machine. */
@@ -74,51 +68,32 @@ static const struct handler_kind kind_spin = {.name = "spin", .run = spin};
 static const struct handler_kind kind_refuse = {.name = "refuse",
                                                 .run = refuse};
 
-/* In the child: what `corq run` does, with one more handler. */
-static int serve(const char *url, const struct handler_kind *kind,
-                 const char *delivery, const char *timeout)
+/* In the child. True when it has ended as it should, without its thread. */
+static bool serve_until_stuck(const char *url, const struct handler_kind *kind,
+                              const char *delivery, const char *timeout)
 {
-    const char *const words[] = {
-        "--redis",     url,     "--shutdown-timeout", timeout,
-        "--log-level", "warn",  "--concurrency",      "10",
-        "--delivery",  delivery};
-
-    enum { NWORDS = sizeof words / sizeof *words };
-
-    char *argv[NWORDS + 1] = {NULL};
-    for (size_t i = 0; i < NWORDS; i++)
-        argv[i] = strdup(words[i]);
-    struct options options;
-    struct options_error error;
-    if (options_parse(&options, COMMAND_FLAG_RUN, NWORDS, argv, &error) != 0)
-        return 99;
-    struct registry *registry = registry_new();
-    registry_bind_kind(registry, NULL, kind);
-    setup_log(&options);
-    signals_block();
-    struct service_result result = service_run(
-        &(struct service_options){.options = &options, .registry = registry});
-    log_flush();
-    return result.end == SERVICE_END_OK && result.is_thread_stuck ? 0 : 98;
+    struct service_result result;
+    return serve(SERVE_WORDS("--redis", url, "--shutdown-timeout", timeout,
+                             "--log-level", "warn", "--concurrency", "10",
+                             "--delivery", delivery),
+                 kind, &result) &&
+           result.end == SERVICE_END_OK && result.is_thread_stuck;
 }
 
 static void start(struct stage *stage, const struct handler_kind *kind,
                   const char *delivery, const char *timeout)
 {
-    pid_t parent = getpid();
-    stage->pid = fork();
+    stage->pid = serve_fork();
     assert_true(stage->pid >= 0);
     if (stage->pid > 0)
         return;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(97);
     /* It leaves what the stuck thread may use, as the program does. A checker
      * that looks for leaks at an exit has nothing to say about that: so it says
      * how it ended, and ends by a signal that nobody sees coming. */
-    char end = serve(redis_url(&stage->redis), kind, delivery, timeout) == 0
-                   ? 'e'
-                   : 'x';
+    char end =
+        serve_until_stuck(redis_url(&stage->redis), kind, delivery, timeout)
+            ? 'e'
+            : 'x';
     ssize_t written = write(started_pipe[1], &end, 1);
     (void)written;
     kill(getpid(), SIGKILL);

@@ -17,6 +17,7 @@
 
 #include "coro/coro.h"
 #include "tests/support/fate.h"
+#include "worker/blame.h"
 #include "worker/log.h"
 #include "worker/runner.h"
 
@@ -374,6 +375,33 @@ static void after_the_worker_s_end_nothing_is_noted(void **state)
     assert_int_equal(vitals->crash.cause, VITALS_CAUSE_NONE);
 }
 
+static void a_stall_is_noted_with_its_job(void **state)
+{
+    (void)state;
+    struct job *job = make_job(CULPRIT, "a payload");
+    blame_stall(vitals, job, CULPRIT, 2500, "spin < run");
+    blame_stall(vitals, NULL, 1, 9999, "something that comes later");
+    job_free(job);
+    const struct vitals_crash *crash = &vitals->crash;
+    char what[VITALS_WHAT_BYTES];
+    vitals_describe_crash(crash, what);
+    assert_string_equal(what, "held the worker for 2.5 s");
+    assert_int_equal(crash->cause, VITALS_CAUSE_STALL);
+    assert_int_equal(crash->job, CULPRIT);
+    assert_int_equal(crash->payload_len, strlen("a payload"));
+    assert_memory_equal(crash->payload, "a payload", strlen("a payload"));
+    assert_string_equal(crash->calls, "spin < run");
+}
+
+static void a_stall_of_a_job_that_is_not_known_is_noted_without(void **state)
+{
+    (void)state;
+    blame_stall(vitals, NULL, 0, 1000, "");
+    assert_int_equal(vitals->crash.cause, VITALS_CAUSE_STALL);
+    assert_int_equal(vitals->crash.job, 0);
+    assert_int_equal(vitals->crash.payload_len, 0);
+}
+
 #define BLAME_TEST(name) \
     cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
@@ -389,6 +417,8 @@ int main(void)
         BLAME_TEST(a_fault_of_the_master_is_no_job_s),
         BLAME_TEST(a_cause_that_was_noted_before_stays),
         BLAME_TEST(what_is_needed_is_noted_before_what_may_fault_again),
+        BLAME_TEST(a_stall_is_noted_with_its_job),
+        BLAME_TEST(a_stall_of_a_job_that_is_not_known_is_noted_without),
         BLAME_TEST(jobs_that_have_ended_leave_no_marks),
         BLAME_TEST(after_the_worker_s_end_nothing_is_noted),
     };
