@@ -15,6 +15,7 @@
 #include "tests/support/ledger.h"
 #include "tests/support/scale.h"
 #include "tests/support/scene.h"
+#include "tests/support/verdict.h"
 
 #define CONCURRENCY      200
 #define CONCURRENCY_TEXT "200"
@@ -69,7 +70,9 @@ static void killed_again_and_again_it_loses_nothing(void **state)
     assert_true(sees_drained(&scene->redis, QUEUES("queue")));
     assert_int_equal(scene_end(scene), 0);
     ledger_enter(&ledger, &scene->corq);
-    assert_true(ledger_balances(&ledger, nkills * CONCURRENCY));
+    verdict_of_ledger((struct verdict){.row = VERDICT_KILLED,
+                                       .most_twice = nkills * CONCURRENCY},
+                      &ledger, &scene->redis, QUEUES("queue"));
     assert_int_equal(scene_count_dead(scene), 0);
     ledger_close(&ledger);
 }
@@ -95,7 +98,8 @@ static void ended_again_and_again_it_runs_each_job_once(void **state)
     assert_true(sees_drained(&scene->redis, QUEUES("queue")));
     assert_int_equal(scene_end(scene), 0);
     ledger_enter(&ledger, &scene->corq);
-    assert_true(ledger_balances(&ledger, 0));
+    verdict_of_ledger((struct verdict){.row = VERDICT_TERM_LOADED}, &ledger,
+                      &scene->redis, QUEUES("queue"));
     assert_true(nothing_is_left(&scene->redis));
     ledger_close(&ledger);
 }
@@ -138,6 +142,11 @@ static void interrupt_and_compare(struct scene *scene, const char *concurrency,
     assert_true(is_as_pushed(scene, "first", "600.0", njobs));
     assert_true(is_as_pushed(scene, "second", "601.0", njobs));
     assert_true(nothing_is_left(&scene->redis));
+    verdict_give(&(struct verdict){
+        .row = VERDICT_TERM_ENDLESS,
+        .njobs = 2 * njobs,
+        .note = "all back in their order",
+    });
 }
 
 static void what_ran_is_next_in_line_again(void **state)

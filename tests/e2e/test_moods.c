@@ -15,6 +15,7 @@
 #include "tests/support/ledger.h"
 #include "tests/support/scale.h"
 #include "tests/support/scene.h"
+#include "tests/support/verdict.h"
 
 #define PREFIX      "0.02"
 #define CONCURRENCY "50"
@@ -53,7 +54,8 @@ static void see_progress(struct scene *scene, size_t nleft)
     assert_true(wait_until(is_far_enough, &progress, PATIENCE_MS));
 }
 
-static void assert_all_ran_once(struct scene *scene, size_t njobs)
+static void assert_all_ran_once(struct scene *scene, size_t njobs,
+                                enum verdict_row row)
 {
     struct ledger ledger;
     ledger_open(&ledger, PREFIX, njobs);
@@ -64,13 +66,15 @@ static void assert_all_ran_once(struct scene *scene, size_t njobs)
         end(&scene->second);
         ledger_enter(&ledger, &scene->second);
     }
-    assert_true(ledger_balances(&ledger, 0));
+    verdict_of_ledger((struct verdict){.row = row}, &ledger, &scene->redis,
+                      QUEUES("queue"));
     assert_true(nothing_but_owners_is_left(&scene->redis));
     ledger_close(&ledger);
 }
 
 /* Does @trouble so many times while jobs run, and counts them. */
-static void run_through(struct scene *scene, size_t ntimes,
+static void run_through(struct scene *scene, enum verdict_row row,
+                        size_t ntimes,
                         void (*trouble)(struct scene *scene, size_t time))
 {
     size_t njobs = load_size();
@@ -80,7 +84,7 @@ static void run_through(struct scene *scene, size_t ntimes,
         see_progress(scene, njobs - i * njobs / (ntimes + 1));
         trouble(scene, i);
     }
-    assert_all_ran_once(scene, njobs);
+    assert_all_ran_once(scene, njobs, row);
 }
 
 /* --- no memory ------------------------------------------------------------ */
@@ -99,7 +103,7 @@ static void fill_memory(struct scene *scene, size_t time)
 static void without_memory_the_queue_drains(void **state)
 {
     struct scene *scene = *state;
-    run_through(scene, 1, fill_memory);
+    run_through(scene, VERDICT_REFUSING, 1, fill_memory);
     assert_true(program_count_lines(&scene->second, "Done ") > 0);
 }
 
@@ -157,7 +161,7 @@ static void a_queue_that_becomes_something_else_keeps_its_jobs(void **state)
     redis_do(&scene->redis, "LPUSH good 0.5");
     assert_true(scene_sees(scene, "Done 0.5 "));
     redis_do(&scene->redis, "RENAME elsewhere queue");
-    assert_all_ran_once(scene, 2000);
+    assert_all_ran_once(scene, 2000, VERDICT_WRONG_TYPE);
 }
 
 /* --- forgetting, closing, pausing ----------------------------------------- */
@@ -171,7 +175,7 @@ static void forget_scripts(struct scene *scene, size_t time)
 static void forgotten_scripts_are_told_again(void **state)
 {
     struct scene *scene = *state;
-    run_through(scene, 50, forget_scripts);
+    run_through(scene, VERDICT_REFUSING, 50, forget_scripts);
     assert_int_equal(program_count_lines(&scene->corq, "NOSCRIPT"), 0);
 }
 
@@ -183,7 +187,7 @@ static void kill_clients(struct scene *scene, size_t time)
 
 static void closed_connections_lose_nothing(void **state)
 {
-    run_through(*state, 4, kill_clients);
+    run_through(*state, VERDICT_CUT, 4, kill_clients);
 }
 
 static void pause_clients(struct scene *scene, size_t time)
@@ -193,7 +197,7 @@ static void pause_clients(struct scene *scene, size_t time)
 
 static void paused_clients_lose_nothing(void **state)
 {
-    run_through(*state, 4, pause_clients);
+    run_through(*state, VERDICT_REDIS_FROZEN, 4, pause_clients);
 }
 
 /* --- restarted ------------------------------------------------------------ */
@@ -209,7 +213,8 @@ static void restart(struct scene *scene, size_t time)
 
 static void a_redis_restarted_under_load_loses_nothing(void **state)
 {
-    run_through(*state, test_scale_is_full() ? 8 : 4, restart);
+    run_through(*state, VERDICT_RESTARTED, test_scale_is_full() ? 8 : 4,
+                restart);
 }
 
 /* --- without BLMOVE ------------------------------------------------------- */
@@ -243,7 +248,7 @@ static void without_blmove_it_blocks_the_old_way(void **state)
     assert_true(wait_until(has_blocked, scene, PATIENCE_MS));
     assert_int_equal(program_count_lines(&scene->corq, " warn "), 0);
     scene_push_sleeps(scene, "queue", PREFIX, 500);
-    assert_all_ran_once(scene, 500);
+    assert_all_ran_once(scene, 500, VERDICT_CALM);
 }
 
 #define scene_test(name) \

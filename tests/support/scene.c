@@ -10,12 +10,14 @@
 #include <cmocka.h>
 
 #include "coro/base/buf.h"
+#include "tests/support/verdict.h"
 #include "worker/envelope.h"
 
 static struct scene *scene_new(void)
 {
     struct scene *scene = calloc(1, sizeof *scene);
     assert_non_null(scene);
+    verdict_begin();
     return scene;
 }
 
