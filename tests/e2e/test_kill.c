@@ -32,24 +32,6 @@ static void start(struct scene *scene)
                               "--concurrency", CONCURRENCY_TEXT));
 }
 
-struct progress {
-    struct scene *scene;
-    size_t nleft;
-};
-
-static bool is_far_enough(void *argument)
-{
-    struct progress *progress = argument;
-    return scene_count_waiting(progress->scene, "queue") <= progress->nleft;
-}
-
-/* Waits until only @nleft of the jobs are still in the queue. */
-static void see_progress(struct scene *scene, size_t nleft)
-{
-    struct progress progress = {scene, nleft};
-    assert_true(wait_until(is_far_enough, &progress, PATIENCE_MS));
-}
-
 /* --- killed --------------------------------------------------------------- */
 
 static void killed_again_and_again_it_loses_nothing(void **state)
@@ -62,7 +44,8 @@ static void killed_again_and_again_it_loses_nothing(void **state)
     scene_push_sleeps(scene, "queue", "0.02", njobs);
     for (size_t i = 1; i <= nkills; i++) {
         start(scene);
-        see_progress(scene, njobs - i * njobs / (nkills + 1));
+        assert_true(scene_sees_waiting(scene, "queue",
+                                       njobs - i * njobs / (nkills + 1)));
         program_kill(&scene->corq);
         ledger_enter(&ledger, &scene->corq);
     }
@@ -89,7 +72,8 @@ static void ended_again_and_again_it_runs_each_job_once(void **state)
     scene_push_sleeps(scene, "queue", "0.02", njobs);
     for (size_t i = 1; i <= ncycles; i++) {
         start(scene);
-        see_progress(scene, njobs - i * njobs / (ncycles + 1));
+        assert_true(scene_sees_waiting(scene, "queue",
+                                       njobs - i * njobs / (ncycles + 1)));
         assert_int_equal(scene_end(scene), 0);
         ledger_enter(&ledger, &scene->corq);
         assert_true(nothing_is_left(&scene->redis));

@@ -37,21 +37,9 @@ static void end(struct program *program)
     assert_int_equal(program_wait_exit(program, PATIENCE_MS), 0);
 }
 
-struct progress {
-    struct scene *scene;
-    size_t nleft;
-};
-
-static bool is_far_enough(void *argument)
-{
-    struct progress *progress = argument;
-    return scene_count_waiting(progress->scene, "queue") <= progress->nleft;
-}
-
 static void see_progress(struct scene *scene, size_t nleft)
 {
-    struct progress progress = {scene, nleft};
-    assert_true(wait_until(is_far_enough, &progress, PATIENCE_MS));
+    assert_true(scene_sees_waiting(scene, "queue", nleft));
 }
 
 static void assert_all_ran_once(struct scene *scene, size_t njobs,

@@ -85,6 +85,24 @@ size_t scene_count_waiting(struct scene *scene, const char *queue)
     return (size_t)redis_integer(&scene->redis, "LLEN %s", queue);
 }
 
+struct waiting {
+    struct scene *scene;
+    const char *queue;
+    size_t most;
+};
+
+static bool are_few(void *argument)
+{
+    struct waiting *waiting = argument;
+    return scene_count_waiting(waiting->scene, waiting->queue) <= waiting->most;
+}
+
+bool scene_sees_waiting(struct scene *scene, const char *queue, size_t most)
+{
+    struct waiting waiting = {scene, queue, most};
+    return wait_until(are_few, &waiting, PATIENCE_MS);
+}
+
 size_t scene_count_dead(struct scene *scene)
 {
     return (size_t)redis_integer(&scene->redis, "ZCARD corq:dead");

@@ -72,6 +72,9 @@ void scene_push_sleeps(struct scene *scene, const char *queue,
 /** How many jobs wait in @queue. */
 size_t scene_count_waiting(struct scene *scene, const char *queue);
 
+/** Waits until at most @most jobs wait in @queue. */
+bool scene_sees_waiting(struct scene *scene, const char *queue, size_t most);
+
 /** How many jobs were set aside in corq:dead. */
 size_t scene_count_dead(struct scene *scene);
 
