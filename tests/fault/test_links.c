@@ -65,8 +65,7 @@ static void packets_that_vanish_are_noticed(void **state)
     proxy_set_mode(proxy, PROXY_PASS);
     assert_true(scene_sees_lines(scene, "redis: connected to", 2));
     char note[60];
-    snprintf(note, sizeof note, "noticed after %.1f s",
-             (double)took_ms / 1000);
+    snprintf(note, sizeof note, "noticed after %.1f s", (double)took_ms / 1000);
     load_judge(&load, (struct verdict){.row = VERDICT_VANISHED,
                                        .most_twice = 50,
                                        .note = note});
@@ -163,8 +162,8 @@ static void byte_by_byte_it_is_slower_and_right(void **state)
     load_push(&load, scene, test_scale(2000, 200));
     proxy_set_mode(proxy, PROXY_BYTEWISE);
     start(&scene->corq, "--redis", url, "--concurrency", "50");
-    load_judge(&load, (struct verdict){.row = VERDICT_SLOW,
-                                       .note = "byte by byte"});
+    load_judge(&load,
+               (struct verdict){.row = VERDICT_SLOW, .note = "byte by byte"});
 }
 
 static void on_a_slow_link_it_is_slower_and_right(void **state)
