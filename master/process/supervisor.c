@@ -11,8 +11,8 @@
 
 #include "coro/base/clock.h"
 #include "coro/sched/loop.h"
-#include "master/process/notify.h"
 #include "master/process/descriptors.h"
+#include "master/process/notify.h"
 #include "master/process/spawn.h"
 #include "master/process/supervisor_internal.h"
 #include "worker/log.h"
