@@ -231,13 +231,24 @@ test-integration: $(PROGRAM) $(call test_program,$(TESTS_INTEGRATION))
 test-e2e: $(PROGRAM) examples $(call test_program,$(TESTS_E2E))
 	@$(run_tests) $(call test_program,$(TESTS_E2E))
 
-test-fault: $(PROGRAM) $(call test_program,$(TESTS_FAULT))
+# What tests put before the C library of a program by LD_PRELOAD.
+PRELOADED := $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/preload/*.c))
+
+$(BUILD)/tests/preload/%.so: tests/preload/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo "  link   $@"
+	@$(CC) -std=c11 -D_GNU_SOURCE $(OPTIMISE) $(WARNINGS) -fPIC -shared \
+	    -o $@ $< -ldl
+
+tests: $(PRELOADED)
+
+test-fault: $(PROGRAM) $(PRELOADED) $(call test_program,$(TESTS_FAULT))
 	@$(run_tests) $(call test_program,$(TESTS_FAULT))
 
 # Every fault, and what became of the jobs: the table in docs/reliability.md.
 TESTS_VERDICT := $(shell grep -l 'verdict_' $(TESTS_E2E) $(TESTS_FAULT))
 
-reliability: $(PROGRAM) $(call test_program,$(TESTS_VERDICT))
+reliability: $(PROGRAM) $(PRELOADED) $(call test_program,$(TESTS_VERDICT))
 	@rm -f $(BUILD)/verdicts
 	@CORQ_VERDICTS=$(BUILD)/verdicts TIME_LIMIT=$(or $(TIME_LIMIT),1200) \
 	    $(run_tests) $(call test_program,$(TESTS_VERDICT))
