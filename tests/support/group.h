@@ -15,17 +15,11 @@
 
 #define GROUP_MAX 128
 
-/** The processes of the group, the leader first if it lives. How many. */
-size_t group_pids(pid_t group, pid_t pids[GROUP_MAX]);
-
 /** The CPU time that they have used, to a clock tick each. */
 double group_cpu_seconds(pid_t group);
 
 /** The sum of a field of /proc/PID/status in bytes: "VmRSS", "VmHWM". */
 size_t group_status_bytes(pid_t group, const char *field);
-
-/** How many files they have open, of the process that has most of them. */
-size_t group_most_files(pid_t group);
 
 /** Limits the number of files that each of them may open from now on. */
 void group_limit_files(pid_t group, size_t most);

@@ -177,6 +177,13 @@ void proxy_set_mode(struct proxy *proxy, enum proxy_mode mode)
     pthread_mutex_unlock(&proxy->mutex);
 }
 
+void proxy_aim(struct proxy *proxy, uint16_t server_port)
+{
+    pthread_mutex_lock(&proxy->mutex);
+    proxy->server_port = server_port;
+    pthread_mutex_unlock(&proxy->mutex);
+}
+
 void proxy_set_speed(struct proxy *proxy, size_t bytes_per_second,
                      unsigned delay_ms)
 {

@@ -61,6 +61,10 @@ void proxy_set_mode(struct proxy *proxy, enum proxy_mode mode);
 void proxy_set_speed(struct proxy *proxy, size_t bytes_per_second,
                      unsigned delay_ms);
 
+/** Sends later connections to another server, as a failover does that moves an
+ * address. */
+void proxy_aim(struct proxy *proxy, uint16_t server_port);
+
 /** Cuts all present connections. */
 void proxy_cut(struct proxy *proxy, enum proxy_cut cut);
 
