@@ -52,12 +52,6 @@ static double first_job_ms(struct scene *scene, size_t number)
     return took_ms;
 }
 
-static bool is_later(void *argument)
-{
-    const int64_t *end_ms = argument;
-    return coro_now_ms() >= *end_ms;
-}
-
 static size_t count_commands(struct scene *scene)
 {
     char *info = redis_text(&scene->redis, "INFO stats");
@@ -80,8 +74,7 @@ static void with_nothing_to_do_it_costs_next_to_nothing(void **state)
     qsort(took_ms, NFIRST, sizeof *took_ms, compare);
     double cpu = group_cpu_seconds(scene->corq.pid);
     size_t ncommands = count_commands(scene);
-    int64_t end_ms = coro_after(window_ms);
-    wait_until(is_later, &end_ms, 2 * window_ms);
+    wait_out(window_ms);
     ncommands = count_commands(scene) - ncommands;
     cpu = 100 * (group_cpu_seconds(scene->corq.pid) - cpu) /
           ((double)window_ms / 1000);

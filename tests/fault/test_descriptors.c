@@ -11,7 +11,6 @@
 
 #include <cmocka.h>
 
-#include "coro/base/clock.h"
 #include "tests/support/group.h"
 #include "tests/support/load.h"
 #include "tests/support/scale.h"
@@ -81,12 +80,6 @@ static void a_soft_limit_is_raised(void **state)
 
 /* --- while it runs -------------------------------------------------------- */
 
-static bool is_later(void *argument)
-{
-    const int64_t *end_ms = argument;
-    return coro_now_ms() >= *end_ms;
-}
-
 /* The connections are closed, and no new one can be opened. */
 static void without_any_it_waits_and_does_not_spin(void **state)
 {
@@ -102,8 +95,7 @@ static void without_any_it_waits_and_does_not_spin(void **state)
     redis_do(&scene->redis, "CLIENT KILL TYPE normal SKIPME yes");
     assert_true(scene_sees(scene, "Too many open files"));
     double cpu = group_cpu_seconds(scene->corq.pid);
-    int64_t end_ms = coro_after(window_ms);
-    wait_until(is_later, &end_ms, 2 * window_ms);
+    wait_out(window_ms);
     cpu = 100 * (group_cpu_seconds(scene->corq.pid) - cpu) /
           ((double)window_ms / 1000);
     size_t nlines = program_count_lines(&scene->corq, "Too many open files");

@@ -11,9 +11,9 @@
 #include <cmocka.h>
 
 #include "coro/base/clock.h"
-#include "coro/base/random.h"
 #include "tests/support/load.h"
 #include "tests/support/scale.h"
+#include "tests/support/seed.h"
 
 #define RUN(scene) "run", "--redis", redis_url(&(scene)->redis)
 
@@ -93,7 +93,7 @@ static void told_at_any_moment_of_its_start_it_ends(void **state)
     size_t nrounds = test_scale_is_full() ? 300 : test_scale(40, 5);
     struct coro_rng rng;
     struct load load;
-    coro_rng_init_random(&rng);
+    seed_rng(&rng);
     load_push(&load, scene, 10 * nrounds);
     for (size_t i = 0; i < nrounds; i++) {
         program_start(&scene->corq,

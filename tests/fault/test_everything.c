@@ -12,11 +12,9 @@
 
 #include <cmocka.h>
 
-#include "coro/base/clock.h"
-#include "coro/base/random.h"
 #include "tests/support/load.h"
-#include "tests/support/proxy.h"
 #include "tests/support/scale.h"
+#include "tests/support/seed.h"
 
 #define NPROGRAMS   3
 #define CONCURRENCY 20
@@ -24,28 +22,17 @@
 static struct {
     struct scene *scene;
     struct load load;
-    struct proxy *proxy; /* all but the last program are behind it */
     struct program programs[NPROGRAMS];
     struct coro_rng rng;
-    char url[48];
     size_t most_twice;
 } chaos;
 
 static int open_chaos(void **state)
 {
     memset(&chaos, 0, sizeof chaos);
-    scene_open(state);
+    scene_open_with_proxy(state);
     chaos.scene = *state;
-    chaos.proxy = proxy_start(chaos.scene->redis.port);
-    snprintf(chaos.url, sizeof chaos.url, "redis://127.0.0.1:%u",
-             (unsigned)proxy_port(chaos.proxy));
-    const char *given = getenv("CORQ_TEST_SEED");
-    struct coro_rng seeds;
-    coro_rng_init_random(&seeds);
-    uint64_t seed =
-        given ? strtoull(given, NULL, 10) : coro_rng_below(&seeds, 1000000);
-    print_message("--- CORQ_TEST_SEED=%llu\n", (unsigned long long)seed);
-    coro_rng_init(&chaos.rng, seed);
+    seed_rng(&chaos.rng);
     return 0;
 }
 
@@ -53,7 +40,6 @@ static int close_chaos(void **state)
 {
     for (size_t i = 0; i < NPROGRAMS; i++)
         program_release(&chaos.programs[i]);
-    proxy_stop(chaos.proxy);
     return scene_close(state);
 }
 
@@ -62,26 +48,15 @@ static size_t below(size_t n)
     return (size_t)coro_rng_below(&chaos.rng, n);
 }
 
-/* Whether it is ready soon depends on what else happens. */
+/* All but the last are behind the proxy. Whether it is ready soon depends on
+ * what else happens. */
 static void start(size_t i)
 {
-    const char *url =
-        i + 1 < NPROGRAMS ? chaos.url : redis_url(&chaos.scene->redis);
+    const char *url = i + 1 < NPROGRAMS ? chaos.scene->proxy_url
+                                        : redis_url(&chaos.scene->redis);
     program_start(&chaos.programs[i],
                   PROGRAM_ARGS("run", "--redis", url, "--processes", "2",
                                "--concurrency", "20", "--lease", "3"));
-}
-
-static bool is_later(void *argument)
-{
-    return coro_now_ms() >= *(int64_t *)argument;
-}
-
-/* Lets a fault last. */
-static void last(int64_t ms)
-{
-    int64_t end_ms = coro_after(ms);
-    wait_until(is_later, &end_ms, PATIENCE_MS);
 }
 
 /* --- what happens --------------------------------------------------------- */
@@ -126,7 +101,7 @@ static size_t freeze_one(void)
 {
     size_t i = below(NPROGRAMS);
     program_freeze(&chaos.programs[i]);
-    last(below(2) ? 300 : 5000); /* the lease is 3 s */
+    wait_out(below(2) ? 300 : 5000); /* the lease is 3 s */
     program_thaw(&chaos.programs[i]);
     return OF_ONE;
 }
@@ -137,9 +112,9 @@ static size_t cut_links(void)
                                            PROXY_CUT_HALF, PROXY_CUT_GHOST};
     enum proxy_cut kind = kinds[below(4)];
     if (below(2))
-        proxy_cut(chaos.proxy, kind);
+        proxy_cut(chaos.scene->proxy, kind);
     else
-        proxy_cut_after(chaos.proxy, 1 + below(20000), kind);
+        proxy_cut_after(chaos.scene->proxy, 1 + below(20000), kind);
     return OF_ALL;
 }
 
@@ -148,10 +123,10 @@ static size_t spoil_links(void)
     static const enum proxy_mode modes[] = {
         PROXY_VANISH, PROXY_BLACK, PROXY_BYTEWISE, PROXY_REFUSE, PROXY_SWALLOW};
 
-    proxy_set_mode(chaos.proxy, modes[below(5)]);
-    last(500 + (int64_t)below(2000));
-    proxy_set_mode(chaos.proxy, PROXY_PASS);
-    proxy_cut(chaos.proxy, PROXY_CUT_RESET);
+    proxy_set_mode(chaos.scene->proxy, modes[below(5)]);
+    wait_out(500 + (int64_t)below(2000));
+    proxy_set_mode(chaos.scene->proxy, PROXY_PASS);
+    proxy_cut(chaos.scene->proxy, PROXY_CUT_RESET);
     return OF_ALL;
 }
 
@@ -168,7 +143,7 @@ static size_t restart_redis(void)
 static size_t freeze_redis(void)
 {
     redis_server_pause(&chaos.scene->redis);
-    last(300 + (int64_t)below(1500));
+    wait_out(300 + (int64_t)below(1500));
     redis_server_resume(&chaos.scene->redis);
     return OF_ALL;
 }

@@ -55,6 +55,21 @@ static size_t count_done(struct scene *scene)
     return (size_t)strtoull(at + strlen("ended done="), NULL, 10);
 }
 
+/* Each of the jobs has been done, or still waits. */
+static void judge(struct scene *scene, enum verdict_row row, size_t njobs,
+                  const char *note)
+{
+    size_t nfound = count_done(scene) + scene_count_waiting(scene, "queue");
+    verdict_give(&(struct verdict){
+        .row = row,
+        .njobs = njobs,
+        .nlost = njobs > nfound ? njobs - nfound : 0,
+        .ntwice = nfound > njobs ? nfound - njobs : 0,
+        .nleft = verdict_count_left(&scene->redis),
+        .note = note,
+    });
+}
+
 static void the_largest_jobs_take_as_much_memory_as_is_in_flight(void **state)
 {
     struct scene *scene = *state;
@@ -71,15 +86,7 @@ static void the_largest_jobs_take_as_much_memory_as_is_in_flight(void **state)
     snprintf(note, sizeof note,
              "%zu MiB at most with 4 in flight, %zu with none", peak / MIB,
              base / MIB);
-    size_t ndone = count_done(scene);
-    verdict_give(&(struct verdict){
-        .row = VERDICT_LARGE,
-        .njobs = njobs,
-        .nlost = njobs > ndone ? njobs - ndone : 0,
-        .ntwice = ndone > njobs ? ndone - njobs : 0,
-        .nleft = verdict_count_left(&scene->redis),
-        .note = note,
-    });
+    judge(scene, VERDICT_LARGE, njobs, note);
     assert_int_equal(scene_count_dead(scene), 0);
     assert_in_range(peak, 0,
                     base + test_scale(1, 4) * (NLARGE + COPIES) * LARGEST);
@@ -142,20 +149,11 @@ static void a_million_that_wait_take_no_memory(void **state)
         assert_true(sees_drained(&scene->redis, QUEUES("queue")));
     size_t last = group_status_bytes(scene->corq.pid, "VmHWM");
     assert_int_equal(scene_end(scene), 0);
-    size_t ndone = count_done(scene);
-    size_t nkept = ndone + scene_count_waiting(scene, "queue");
     char note[120];
     snprintf(note, sizeof note, "%.1f MiB, with %zu instead %.1f MiB",
              (double)(last > many ? last : many) / (double)MIB, nrun,
              (double)few / (double)MIB);
-    verdict_give(&(struct verdict){
-        .row = VERDICT_MILLION,
-        .njobs = nmany,
-        .nlost = nmany > nkept ? nmany - nkept : 0,
-        .ntwice = nkept > nmany ? nkept - nmany : 0,
-        .nleft = verdict_count_left(&scene->redis),
-        .note = note,
-    });
+    judge(scene, VERDICT_MILLION, nmany, note);
     assert_in_range(last, 0, few + few / 10 + 2 * MIB);
 }
 

@@ -37,11 +37,22 @@ int scene_open_without_redis(void **state)
     return 0;
 }
 
+int scene_open_with_proxy(void **state)
+{
+    scene_open(state);
+    struct scene *scene = *state;
+    scene->proxy = proxy_start(scene->redis.port);
+    snprintf(scene->proxy_url, sizeof scene->proxy_url, "redis://127.0.0.1:%u",
+             (unsigned)proxy_port(scene->proxy));
+    return 0;
+}
+
 int scene_close(void **state)
 {
     struct scene *scene = *state;
     program_release(&scene->corq);
     program_release(&scene->second);
+    proxy_stop(scene->proxy);
     notify_socket_close(&scene->notify);
     redis_server_release(&scene->redis);
     free(scene);
