@@ -251,7 +251,7 @@ TESTS_VERDICT := $(shell grep -l 'verdict_' $(TESTS_E2E) $(TESTS_FAULT))
 reliability: $(PROGRAM) $(PRELOADED) $(call test_program,$(TESTS_VERDICT))
 	@rm -f $(BUILD)/verdicts
 	@CORQ_VERDICTS=$(BUILD)/verdicts TIME_LIMIT=$(or $(TIME_LIMIT),1200) \
-	    $(run_tests) $(call test_program,$(TESTS_VERDICT))
+	    TEST_JOBS=1 $(run_tests) $(call test_program,$(TESTS_VERDICT))
 	@tests/reliability.sh $(BUILD)/verdicts docs/reliability.md
 
 check-asan:
