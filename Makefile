@@ -246,7 +246,7 @@ test-fault: $(PROGRAM) $(PRELOADED) $(call test_program,$(TESTS_FAULT))
 	@$(run_tests) $(call test_program,$(TESTS_FAULT))
 
 # Every fault, and what became of the jobs: the table in docs/reliability.md.
-TESTS_VERDICT := $(shell grep -l 'verdict_' $(TESTS_E2E) $(TESTS_FAULT))
+TESTS_VERDICT := $(shell grep -l 'VERDICT_' $(TESTS_E2E) $(TESTS_FAULT))
 
 reliability: $(PROGRAM) $(PRELOADED) $(call test_program,$(TESTS_VERDICT))
 	@rm -f $(BUILD)/verdicts

@@ -24,8 +24,11 @@ static void start_with_files(struct program *program, rlim_t soft, rlim_t hard,
                              const char *const *arguments)
 {
     program_start_with(program,
-                       &(struct program_options){.arguments = arguments,
-                                                 .files = {soft, hard}});
+                       &(struct program_options){
+                           .arguments = arguments,
+                           .files = {soft, hard},
+                           .is_bare = true, /* a wrapper needs its own */
+                       });
 }
 
 struct outcome {
