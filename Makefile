@@ -193,7 +193,8 @@ TESTS_UNIT := $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c)
 TESTS_INTEGRATION := $(filter-out %/test_redis_$(if $(TLS),no_tls.c,tls.c), \
     $(wildcard tests/integration/test_*.c))
 TESTS_E2E := $(wildcard tests/e2e/test_*.c)
-TESTS := $(TESTS_UNIT) $(TESTS_INTEGRATION) $(TESTS_E2E)
+TESTS_FAULT := $(wildcard tests/fault/test_*.c)
+TESTS := $(TESTS_UNIT) $(TESTS_INTEGRATION) $(TESTS_E2E) $(TESTS_FAULT)
 test_program = $(addprefix $(BUILD)/,$(basename $(1)))
 
 # tests/unit/coro/sched/test_x.c -> coro/sched; anything else -> master
@@ -232,6 +233,29 @@ test-integration: $(PROGRAM) $(call test_program,$(TESTS_INTEGRATION))
 
 test-e2e: $(PROGRAM) examples $(call test_program,$(TESTS_E2E))
 	@$(run_tests) $(call test_program,$(TESTS_E2E))
+
+# What tests put before the C library of a program by LD_PRELOAD.
+PRELOADED := $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/preload/*.c))
+
+$(BUILD)/tests/preload/%.so: tests/preload/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo "  link   $@"
+	@$(CC) -std=c11 -D_GNU_SOURCE $(OPTIMISE) $(WARNINGS) -fPIC -shared \
+	    -o $@ $< -ldl
+
+tests: $(PRELOADED)
+
+test-fault: $(PROGRAM) $(PRELOADED) $(call test_program,$(TESTS_FAULT))
+	@$(run_tests) $(call test_program,$(TESTS_FAULT))
+
+# Every fault, and what became of the jobs: the table in docs/reliability.md.
+TESTS_VERDICT := $(shell grep -l 'VERDICT_' $(TESTS_E2E) $(TESTS_FAULT))
+
+reliability: $(PROGRAM) $(PRELOADED) $(call test_program,$(TESTS_VERDICT))
+	@rm -f $(BUILD)/verdicts
+	@CORQ_VERDICTS=$(BUILD)/verdicts TIME_LIMIT=$(or $(TIME_LIMIT),1200) \
+	    TEST_JOBS=1 $(run_tests) $(call test_program,$(TESTS_VERDICT))
+	@tests/reliability.sh $(BUILD)/verdicts docs/reliability.md
 
 check-asan:
 	@$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined test
@@ -373,9 +397,11 @@ help:
 	@echo 'make check-aarch64   cross-compile, run the unit tests under emulation'
 	@echo 'make fuzz       the job codec against Jansson for $$(FUZZ_SECONDS), by default 60'
 	@echo 'make coverage   which lines of coro/ its tests run; $(COVERAGE_LEAST) % at least'
+	@echo 'make reliability  every fault, with the jobs counted; docs/reliability.md'
 	@echo 'make check-long all of those checks, at full size'
 
-.PHONY: all examples tests test test-unit test-integration test-e2e check-asan \
+.PHONY: all examples tests test test-unit test-integration test-e2e test-fault \
+    reliability check-asan \
     check-ubsan check-tsan check-valgrind check-fallback check-clang \
     check-aarch64 check-long coverage coverage-run fuzz fuzz-run run demo bench \
     lint format install uninstall deps deps-run \

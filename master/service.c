@@ -58,7 +58,10 @@ void service_hurry(struct service *service)
 
 static void on_stop_signal(struct service *service, const char *name)
 {
-    bool is_again = coro_future_is_done(&service->stop_asked);
+    /* Ctrl-C reaches the supervisor as well, which has perhaps told us already:
+     * only a signal after a signal is a second one. */
+    bool is_again = service->was_signalled;
+    service->was_signalled = true;
     service_link_check(service);
     if (service->is_orphaned)
         return; /* it is the kernel that tells so, and no second signal */

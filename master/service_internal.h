@@ -75,6 +75,7 @@ struct service {
     char last_reason[CORO_REDIS_REASON_MAX];
     int64_t drain_deadline_ms; /* until when jobs may run on */
     bool is_hurried;           /* asked to stop more than once */
+    bool was_signalled;        /* asked to stop by a signal to this process */
     bool is_orphaned;          /* the supervisor is gone */
     bool is_one_of_many;       /* see service.h */
     bool starts_quiet;         /* asked to be quiet while starting */

@@ -14,12 +14,13 @@
 #include "coro/sched/schedule.h"
 
 /* A peer that vanished is noticed within 10 s, whether we wait for it (the
- * probes) or have sent it something (the user time-out). A server that is only
- * frozen is not given up: its kernel still answers. */
-#define KEEPALIVE_IDLE_S     5
+ * probes) or have sent it something (the user time-out): what is sent just
+ * before the first probe takes the place of the probes, so the two times add
+ * up. A server that is only frozen is not given up: its kernel still answers. */
+#define KEEPALIVE_IDLE_S     3
 #define KEEPALIVE_INTERVAL_S 1
 #define KEEPALIVE_PROBES     4
-#define USER_TIMEOUT_MS      9000
+#define USER_TIMEOUT_MS      6000
 
 /* hiredis' output buffer knows no limit; beyond this, callers wait. */
 #define OUTSTANDING_MAX_BYTES ((size_t)64 << 20)

@@ -11,6 +11,7 @@
 
 #include "coro/base/clock.h"
 #include "coro/sched/loop.h"
+#include "master/process/descriptors.h"
 #include "master/process/notify.h"
 #include "master/process/spawn.h"
 #include "master/process/supervisor_internal.h"
@@ -263,6 +264,19 @@ static size_t ncores(void)
                                                       : (size_t)CPU_COUNT(&set);
 }
 
+static int provide_descriptors(const struct supervisor *supervisor)
+{
+    size_t limit, needed = descriptors_needed(
+                      supervisor->nseats, supervisor->options->queues.count);
+    int status = descriptors_provide(needed, &limit);
+    if (status < 0)
+        log_line(LOG_LEVEL_ERROR, NULL, NULL, 0,
+                 "too few file descriptors: found a limit of %zu, expected at "
+                 "least %zu (ulimit -n, or LimitNOFILE in a unit)",
+                 limit, needed);
+    return status;
+}
+
 static int prepare(struct supervisor *supervisor)
 {
     const struct options *options = supervisor->options;
@@ -274,10 +288,13 @@ static int prepare(struct supervisor *supervisor)
     supervisor->is_taken = calloc(supervisor->nplaces, sizeof(bool));
     if (!supervisor->seats || !supervisor->is_taken)
         return -ENOMEM;
+    int status = provide_descriptors(supervisor);
+    if (status < 0)
+        return status;
     supervisor->program_fd = spawn_open_program();
     if (supervisor->program_fd < 0)
         return supervisor->program_fd;
-    int status =
+    status =
         shared_create(&supervisor->shared, &(struct shared_options){
                                                .nplaces = supervisor->nplaces,
                                                .nmarks = options->concurrency,

@@ -313,6 +313,13 @@ static int64_t take(struct owner *owner)
     if (status == -ECANCELED)
         return status;
     int64_t wait_ms = judge(owner, status, reply);
+    if (wait_ms == 0 && owner->has_had && coro_redis_reply_integer(reply) == 0)
+        log_line(LOG_LEVEL_WARN, "redis", NULL, 0,
+                 "the lease of this process ran out before it was refreshed: "
+                 "its jobs may be run by another process as well; it was taken "
+                 "anew");
+    if (wait_ms == 0)
+        owner->has_had = true;
     if (wait_ms == 0 && generation == coro_redis_generation(owner->redis))
         note_held(owner, generation);
     coro_redis_reply_free(reply);
@@ -334,14 +341,8 @@ static int64_t refresh(struct owner *owner)
     int64_t wait_ms = judge(owner, status, reply);
     if (wait_ms == 0)
         trouble_over(&owner->trouble);
-    if (wait_ms == 0 && coro_redis_reply_integer(reply) == 0 &&
-        owner->is_held) {
+    if (wait_ms == 0 && coro_redis_reply_integer(reply) == 0)
         owner->is_held = false;
-        log_line(LOG_LEVEL_WARN, "redis", NULL, 0,
-                 "the lease of this process ran out before it was refreshed: "
-                 "its jobs may be run by another process as well; taking it "
-                 "anew");
-    }
     coro_redis_reply_free(reply);
     return wait_ms;
 }

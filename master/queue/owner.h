@@ -69,6 +69,7 @@ struct owner {
     uint64_t generation;         /* of the connection that it was taken for */
     uint64_t next_attempt;
     bool is_held;
+    bool has_had; /* the lease, once; from then on it is there or was lost */
     bool must_reconcile;
     const struct job_queue *first_queue;
     struct owner_queue *queues; /* in the order of the job queues */

@@ -14,6 +14,7 @@
 #include "tests/support/ledger.h"
 #include "tests/support/scale.h"
 #include "tests/support/scene.h"
+#include "tests/support/verdict.h"
 
 #define RUN(scene) "run", "--redis", redis_url(&(scene)->redis)
 
@@ -40,7 +41,8 @@ static void as_many_as_there_is_room_for_run_at_once(void **state)
     assert_true(sees_drained(&scene->redis, QUEUES("queue")));
     end(&scene->corq);
     ledger_enter(&ledger, &scene->corq);
-    assert_true(ledger_balances(&ledger, 0));
+    verdict_of_ledger((struct verdict){.row = VERDICT_CALM}, &ledger,
+                      &scene->redis, QUEUES("queue"));
     assert_true(nothing_is_left(&scene->redis));
     ledger_close(&ledger);
 }
@@ -78,6 +80,14 @@ static void the_largest_jobs_survive_a_kill(void **state)
     assert_true(sees_drained(&scene->redis, QUEUES("queue")));
     end(&scene->second);
     assert_int_equal(scene_count_dead(scene), 0);
+    verdict_give(&(struct verdict){
+        .row = VERDICT_LARGE,
+        .njobs = 4,
+        .ntwice = 4,
+        .most_twice = 4,
+        .nleft = verdict_count_left(&scene->redis),
+        .note = "killed with them",
+    });
 }
 
 static long long peak_memory(struct scene *scene)
@@ -148,6 +158,7 @@ static void jobs_of_any_bytes_run(void **state)
     end(&scene->corq);
     assert_int_equal(scene_count_dead(scene), 0);
     assert_true(nothing_is_left(&scene->redis));
+    verdict_give(&(struct verdict){.row = VERDICT_BYTES, .njobs = NSTRANGE});
 }
 
 struct there {
@@ -187,6 +198,7 @@ static void orphans_of_any_bytes_go_back_untouched(void **state)
     freeReplyObject(jobs);
     assert_int_equal(nequal, NSTRANGE);
     end(&scene->corq);
+    verdict_give(&(struct verdict){.row = VERDICT_BYTES, .njobs = NSTRANGE});
 }
 
 #define scene_test(name) \

@@ -17,6 +17,7 @@
 #include "tests/support/ledger.h"
 #include "tests/support/scale.h"
 #include "tests/support/scene.h"
+#include "tests/support/verdict.h"
 
 #define MANY 16
 
@@ -87,9 +88,12 @@ static void crash_among_good_ones(struct scene *scene, const char *what,
     assert_int_equal(count_charged(scene), 1);
     assert_int_equal(scene_end(scene), 0);
     ledger_enter(&ledger, &scene->corq);
-    assert_true(ledger_balances(&ledger, 3 * 100));
-    ledger_close(&ledger);
     remove_counters(scene);
+    verdict_of_ledger((struct verdict){.row = VERDICT_SEGFAULT,
+                                       .most_twice = 3 * 100,
+                                       .note = what},
+                      &ledger, &scene->redis, QUEUES("queue"));
+    ledger_close(&ledger);
 }
 
 static void null_is_dereferenced(void **state)
@@ -158,6 +162,14 @@ static void a_job_found_running_in_ten_killed_children_is_set_aside(
     redis_do(&scene->redis, "LPUSH queue 0.1");
     assert_true(scene_sees(scene, "Done 0.1"));
     assert_int_equal(scene_end(scene), 0);
+    verdict_give(&(struct verdict){
+        .row = VERDICT_POISON,
+        .njobs = 2,
+        .ntwice = program_count_lines(&scene->corq, "Wait 3600") - 1,
+        .most_twice = 9,
+        .nleft = verdict_count_left(&scene->redis),
+        .note = "one in ten killed children",
+    });
 }
 
 /* --- every job of a queue crashes ----------------------------------------- */
@@ -179,6 +191,14 @@ static void many_that_crash_are_all_set_aside(void **state)
     assert_int_equal(scene_end(scene), 0);
     assert_int_equal(program_count_lines(&scene->corq, "has crashed in a job"),
                      3 * nbad);
+    verdict_give(&(struct verdict){
+        .row = VERDICT_POISON,
+        .njobs = nbad + 1,
+        .ntwice = 2 * nbad,
+        .most_twice = 2 * nbad,
+        .nleft = verdict_count_left(&scene->redis),
+        .note = "several at once, three crashes each",
+    });
 }
 
 #define scene_test(name) \

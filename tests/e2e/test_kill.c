@@ -15,6 +15,7 @@
 #include "tests/support/ledger.h"
 #include "tests/support/scale.h"
 #include "tests/support/scene.h"
+#include "tests/support/verdict.h"
 
 #define CONCURRENCY      200
 #define CONCURRENCY_TEXT "200"
@@ -31,24 +32,6 @@ static void start(struct scene *scene)
                               "--concurrency", CONCURRENCY_TEXT));
 }
 
-struct progress {
-    struct scene *scene;
-    size_t nleft;
-};
-
-static bool is_far_enough(void *argument)
-{
-    struct progress *progress = argument;
-    return scene_count_waiting(progress->scene, "queue") <= progress->nleft;
-}
-
-/* Waits until only @nleft of the jobs are still in the queue. */
-static void see_progress(struct scene *scene, size_t nleft)
-{
-    struct progress progress = {scene, nleft};
-    assert_true(wait_until(is_far_enough, &progress, PATIENCE_MS));
-}
-
 /* --- killed --------------------------------------------------------------- */
 
 static void killed_again_and_again_it_loses_nothing(void **state)
@@ -61,7 +44,8 @@ static void killed_again_and_again_it_loses_nothing(void **state)
     scene_push_sleeps(scene, "queue", "0.02", njobs);
     for (size_t i = 1; i <= nkills; i++) {
         start(scene);
-        see_progress(scene, njobs - i * njobs / (nkills + 1));
+        assert_true(scene_sees_waiting(scene, "queue",
+                                       njobs - i * njobs / (nkills + 1)));
         program_kill(&scene->corq);
         ledger_enter(&ledger, &scene->corq);
     }
@@ -69,7 +53,9 @@ static void killed_again_and_again_it_loses_nothing(void **state)
     assert_true(sees_drained(&scene->redis, QUEUES("queue")));
     assert_int_equal(scene_end(scene), 0);
     ledger_enter(&ledger, &scene->corq);
-    assert_true(ledger_balances(&ledger, nkills * CONCURRENCY));
+    verdict_of_ledger((struct verdict){.row = VERDICT_KILLED,
+                                       .most_twice = nkills * CONCURRENCY},
+                      &ledger, &scene->redis, QUEUES("queue"));
     assert_int_equal(scene_count_dead(scene), 0);
     ledger_close(&ledger);
 }
@@ -86,7 +72,8 @@ static void ended_again_and_again_it_runs_each_job_once(void **state)
     scene_push_sleeps(scene, "queue", "0.02", njobs);
     for (size_t i = 1; i <= ncycles; i++) {
         start(scene);
-        see_progress(scene, njobs - i * njobs / (ncycles + 1));
+        assert_true(scene_sees_waiting(scene, "queue",
+                                       njobs - i * njobs / (ncycles + 1)));
         assert_int_equal(scene_end(scene), 0);
         ledger_enter(&ledger, &scene->corq);
         assert_true(nothing_is_left(&scene->redis));
@@ -95,7 +82,8 @@ static void ended_again_and_again_it_runs_each_job_once(void **state)
     assert_true(sees_drained(&scene->redis, QUEUES("queue")));
     assert_int_equal(scene_end(scene), 0);
     ledger_enter(&ledger, &scene->corq);
-    assert_true(ledger_balances(&ledger, 0));
+    verdict_of_ledger((struct verdict){.row = VERDICT_TERM_LOADED}, &ledger,
+                      &scene->redis, QUEUES("queue"));
     assert_true(nothing_is_left(&scene->redis));
     ledger_close(&ledger);
 }
@@ -138,6 +126,11 @@ static void interrupt_and_compare(struct scene *scene, const char *concurrency,
     assert_true(is_as_pushed(scene, "first", "600.0", njobs));
     assert_true(is_as_pushed(scene, "second", "601.0", njobs));
     assert_true(nothing_is_left(&scene->redis));
+    verdict_give(&(struct verdict){
+        .row = VERDICT_TERM_ENDLESS,
+        .njobs = 2 * njobs,
+        .note = "all back in their order",
+    });
 }
 
 static void what_ran_is_next_in_line_again(void **state)

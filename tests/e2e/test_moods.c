@@ -15,6 +15,7 @@
 #include "tests/support/ledger.h"
 #include "tests/support/scale.h"
 #include "tests/support/scene.h"
+#include "tests/support/verdict.h"
 
 #define PREFIX      "0.02"
 #define CONCURRENCY "50"
@@ -36,24 +37,13 @@ static void end(struct program *program)
     assert_int_equal(program_wait_exit(program, PATIENCE_MS), 0);
 }
 
-struct progress {
-    struct scene *scene;
-    size_t nleft;
-};
-
-static bool is_far_enough(void *argument)
-{
-    struct progress *progress = argument;
-    return scene_count_waiting(progress->scene, "queue") <= progress->nleft;
-}
-
 static void see_progress(struct scene *scene, size_t nleft)
 {
-    struct progress progress = {scene, nleft};
-    assert_true(wait_until(is_far_enough, &progress, PATIENCE_MS));
+    assert_true(scene_sees_waiting(scene, "queue", nleft));
 }
 
-static void assert_all_ran_once(struct scene *scene, size_t njobs)
+static void assert_all_ran_once(struct scene *scene, size_t njobs,
+                                enum verdict_row row)
 {
     struct ledger ledger;
     ledger_open(&ledger, PREFIX, njobs);
@@ -64,13 +54,15 @@ static void assert_all_ran_once(struct scene *scene, size_t njobs)
         end(&scene->second);
         ledger_enter(&ledger, &scene->second);
     }
-    assert_true(ledger_balances(&ledger, 0));
+    verdict_of_ledger((struct verdict){.row = row}, &ledger, &scene->redis,
+                      QUEUES("queue"));
     assert_true(nothing_but_owners_is_left(&scene->redis));
     ledger_close(&ledger);
 }
 
 /* Does @trouble so many times while jobs run, and counts them. */
-static void run_through(struct scene *scene, size_t ntimes,
+static void run_through(struct scene *scene, enum verdict_row row,
+                        size_t ntimes,
                         void (*trouble)(struct scene *scene, size_t time))
 {
     size_t njobs = load_size();
@@ -80,7 +72,7 @@ static void run_through(struct scene *scene, size_t ntimes,
         see_progress(scene, njobs - i * njobs / (ntimes + 1));
         trouble(scene, i);
     }
-    assert_all_ran_once(scene, njobs);
+    assert_all_ran_once(scene, njobs, row);
 }
 
 /* --- no memory ------------------------------------------------------------ */
@@ -103,7 +95,7 @@ static void fill_memory(struct scene *scene, size_t time)
 static void without_memory_the_queue_drains(void **state)
 {
     struct scene *scene = *state;
-    run_through(scene, 1, fill_memory);
+    run_through(scene, VERDICT_REFUSING, 1, fill_memory);
 }
 
 static void without_memory_failed_jobs_are_set_aside(void **state)
@@ -160,7 +152,7 @@ static void a_queue_that_becomes_something_else_keeps_its_jobs(void **state)
     redis_do(&scene->redis, "LPUSH good 0.5");
     assert_true(scene_sees(scene, "Done 0.5 "));
     redis_do(&scene->redis, "RENAME elsewhere queue");
-    assert_all_ran_once(scene, 2000);
+    assert_all_ran_once(scene, 2000, VERDICT_WRONG_TYPE);
 }
 
 /* --- forgetting, closing, pausing ----------------------------------------- */
@@ -174,7 +166,7 @@ static void forget_scripts(struct scene *scene, size_t time)
 static void forgotten_scripts_are_told_again(void **state)
 {
     struct scene *scene = *state;
-    run_through(scene, 50, forget_scripts);
+    run_through(scene, VERDICT_REFUSING, 50, forget_scripts);
     assert_int_equal(program_count_lines(&scene->corq, "NOSCRIPT"), 0);
 }
 
@@ -186,7 +178,7 @@ static void kill_clients(struct scene *scene, size_t time)
 
 static void closed_connections_lose_nothing(void **state)
 {
-    run_through(*state, 4, kill_clients);
+    run_through(*state, VERDICT_CUT, 4, kill_clients);
 }
 
 static void pause_clients(struct scene *scene, size_t time)
@@ -196,7 +188,7 @@ static void pause_clients(struct scene *scene, size_t time)
 
 static void paused_clients_lose_nothing(void **state)
 {
-    run_through(*state, 4, pause_clients);
+    run_through(*state, VERDICT_REDIS_FROZEN, 4, pause_clients);
 }
 
 /* --- restarted ------------------------------------------------------------ */
@@ -212,7 +204,8 @@ static void restart(struct scene *scene, size_t time)
 
 static void a_redis_restarted_under_load_loses_nothing(void **state)
 {
-    run_through(*state, test_scale_is_full() ? 8 : 4, restart);
+    run_through(*state, VERDICT_RESTARTED, test_scale_is_full() ? 8 : 4,
+                restart);
 }
 
 /* --- without BLMOVE ------------------------------------------------------- */
@@ -246,7 +239,7 @@ static void without_blmove_it_blocks_the_old_way(void **state)
     assert_true(wait_until(has_blocked, scene, PATIENCE_MS));
     assert_int_equal(program_count_lines(&scene->corq, " warn "), 0);
     scene_push_sleeps(scene, "queue", PREFIX, 500);
-    assert_all_ran_once(scene, 500);
+    assert_all_ran_once(scene, 500, VERDICT_CALM);
 }
 
 #define scene_test(name) \

@@ -16,6 +16,7 @@
 #include "tests/support/ledger.h"
 #include "tests/support/scale.h"
 #include "tests/support/scene.h"
+#include "tests/support/verdict.h"
 
 /* The shortest that there is. */
 #define LEASE      "3"
@@ -88,6 +89,9 @@ static void move_elsewhere(struct scene *scene)
 static void killed_for_good_another_takes_over(void **state)
 {
     struct scene *scene = *state;
+    struct ledger ledger;
+    char note[80];
+    ledger_open(&ledger, "0.5", 50);
     scene_push_sleeps(scene, "queue", "0.5", 50);
     start(&scene->corq, RUN(scene), "--lease", LEASE);
     assert_true(scene_sees_lines(scene, "Wait 0.5", 50));
@@ -99,16 +103,24 @@ static void killed_for_good_another_takes_over(void **state)
     start(&scene->second, RUN(scene), "--lease", LEASE);
     assert_true(program_wait_for_lines(&scene->second, "Done 0.5", 50,
                                        2 * LEASE_MS + SLACK_MS));
-    print_message("--- done by another after %.1f s, the lease is %s s\n",
-                  (double)(coro_now_ms() - start_ms) / 1000, LEASE);
+    snprintf(note, sizeof note, "by another after %.1f s, the lease is %s s",
+             (double)(coro_now_ms() - start_ms) / 1000, LEASE);
     assert_true(sees_drained(&scene->redis, QUEUES("queue")));
     end(&scene->second);
+    ledger_enter(&ledger, &scene->corq);
+    ledger_enter(&ledger, &scene->second);
+    verdict_of_ledger((struct verdict){.row = VERDICT_KILLED_FOR_GOOD,
+                                       .most_twice = 50,
+                                       .note = note},
+                      &ledger, &scene->redis, QUEUES("queue"));
+    ledger_close(&ledger);
     assert_int_equal(program_count_lines(&scene->second, RECOVERED), 1);
 }
 
 static void restarted_on_the_same_host_it_goes_on_at_once(void **state)
 {
     struct scene *scene = *state;
+    char note[40];
     scene_push_sleeps(scene, "queue", "600.0", 50);
     start(&scene->corq, RUN(scene));
     assert_true(scene_sees_lines(scene, "Wait 600.0", 50));
@@ -117,10 +129,15 @@ static void restarted_on_the_same_host_it_goes_on_at_once(void **state)
     start(&scene->second, RUN(scene), "--shutdown-timeout", "0");
     assert_true(
         program_wait_for_lines(&scene->second, "Wait 600.0", 50, SLACK_MS));
-    print_message("--- run again after %.2f s\n",
-                  (double)(coro_now_ms() - start_ms) / 1000);
+    snprintf(note, sizeof note, "run again after %.2f s",
+             (double)(coro_now_ms() - start_ms) / 1000);
     end(&scene->second);
     assert_true(is_in_order(scene, "600.0", 50));
+    verdict_give(&(struct verdict){.row = VERDICT_KILLED,
+                                   .njobs = 50,
+                                   .ntwice = 50,
+                                   .most_twice = 50,
+                                   .note = note});
 }
 
 /* --- the recovery is killed ----------------------------------------------- */
@@ -157,10 +174,13 @@ static void a_recovery_killed_in_the_middle_doubles_nothing(void **state)
     free_leadership(scene);
     assert_true(sees_waiting(scene, njobs, PATIENCE_MS));
     end(&scene->second);
-    print_message("--- %zu jobs, recovery killed in the middle %zu times\n",
-                  njobs, nmiddle);
     assert_true(nmiddle > 0);
     assert_true(is_in_order(scene, "600.0", njobs));
+    char note[60];
+    snprintf(note, sizeof note, "a recovery killed in its middle %zu times",
+             nmiddle);
+    verdict_give(
+        &(struct verdict){.row = VERDICT_KILLED, .njobs = njobs, .note = note});
 }
 
 /* --- Redis is frozen ------------------------------------------------------ */
@@ -185,7 +205,8 @@ static void after_a_freeze_of_redis_nobody_is_taken_for_dead(void **state)
     end(&scene->second);
     ledger_enter(&ledger, &scene->corq);
     ledger_enter(&ledger, &scene->second);
-    assert_true(ledger_balances(&ledger, 0));
+    verdict_of_ledger((struct verdict){.row = VERDICT_REDIS_FROZEN}, &ledger,
+                      &scene->redis, QUEUES("queue"));
     assert_int_equal(program_count_lines(&scene->corq, RECOVERED), 0);
     assert_int_equal(program_count_lines(&scene->second, RECOVERED), 0);
     assert_true(nothing_is_left(&scene->redis));
@@ -268,6 +289,8 @@ static size_t count_in_flight(struct scene *scene)
 static void thawed_too_late_its_acks_change_nothing(void **state)
 {
     struct scene *scene = *state;
+    struct ledger ledger;
+    ledger_open(&ledger, "4.0", 10);
     scene_push_sleeps(scene, "queue", "4.0", 10);
     start(&scene->corq, RUN(scene), "--lease", LEASE);
     assert_true(scene_sees_lines(scene, "Wait 4.0", 10));
@@ -291,6 +314,12 @@ static void thawed_too_late_its_acks_change_nothing(void **state)
     assert_int_equal(program_count_lines(&scene->second, "given to another"),
                      0);
     assert_true(nothing_is_left(&scene->redis));
+    ledger_enter(&ledger, &scene->corq);
+    ledger_enter(&ledger, &scene->second);
+    verdict_of_ledger(
+        (struct verdict){.row = VERDICT_PROCESS_FROZEN, .most_twice = 10},
+        &ledger, &scene->redis, QUEUES("queue"));
+    ledger_close(&ledger);
 }
 
 #define scene_test(name) \

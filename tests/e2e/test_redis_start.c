@@ -17,6 +17,7 @@
 
 #include "coro/base/clock.h"
 #include "tests/support/scene.h"
+#include "tests/support/verdict.h"
 
 #define SECRET "s3cr3t-w0rd"
 
@@ -90,6 +91,7 @@ static void an_absent_redis_is_waited_for_quietly(void **state)
     redis_server_again(&scene->redis);
     assert_true(scene_sees(scene, "ready: "));
     assert_a_job_runs(scene);
+    verdict_give(&(struct verdict){.row = VERDICT_ABSENT, .njobs = 1});
 }
 
 static void without_redis_nothing_is_ready(void **state)
@@ -112,6 +114,8 @@ static void without_waiting_an_absent_redis_is_an_error(void **state)
                     PROGRAM_ARGS(SCENE_RUN(scene), "--wait-redis", "0")),
         75);
     assert_true(scene_sees(scene, "no Redis within the time of --wait-redis"));
+    verdict_give(&(struct verdict){.row = VERDICT_ABSENT,
+                                   .note = "--wait-redis 0: status 75"});
 }
 
 static void a_redis_that_stays_away_is_given_up_in_time(void **state)
@@ -156,6 +160,8 @@ static void a_wrong_password_ends_it_and_is_told_to_nobody(void **state)
                      78);
     assert_true(scene_sees(scene, "Redis refuses us: WRONGPASS"));
     assert_secret_is_kept(scene);
+    verdict_give(
+        &(struct verdict){.row = VERDICT_PASSWORD, .note = "wrong: status 78"});
 }
 
 static void a_missing_password_ends_it(void **state)
@@ -163,6 +169,8 @@ static void a_missing_password_ends_it(void **state)
     struct scene *scene = *state;
     assert_int_equal(run_to_the_end(scene, redis_url(&scene->redis)), 78);
     assert_true(scene_sees(scene, "NOAUTH"));
+    verdict_give(&(struct verdict){.row = VERDICT_PASSWORD,
+                                   .note = "missing: status 78"});
 }
 
 static void the_right_password_lets_it_in(void **state)

@@ -23,6 +23,7 @@
 #include "tests/support/ledger.h"
 #include "tests/support/scale.h"
 #include "tests/support/scene.h"
+#include "tests/support/verdict.h"
 
 #define MANY 16
 
@@ -116,7 +117,10 @@ static void a_killed_child_is_replaced_and_its_jobs_run_at_once(void **state)
     assert_true(sees_drained(&scene->redis, QUEUES("queue")));
     assert_int_equal(scene_end(scene), 0);
     ledger_enter(&ledger, &scene->corq);
-    assert_true(ledger_balances(&ledger, 20));
+    verdict_of_ledger((struct verdict){.row = VERDICT_CHILD_KILLED,
+                                       .most_twice = 20,
+                                       .note = "with a lease of an hour"},
+                      &ledger, &scene->redis, QUEUES("queue"));
     assert_int_equal(scene_count_dead(scene), 0);
     ledger_close(&ledger);
 }
@@ -168,7 +172,12 @@ static void children_killed_one_after_the_other_lose_nothing(void **state)
     assert_true(sees_drained(&scene->redis, QUEUES("queue")));
     assert_int_equal(scene_end(scene), 0);
     ledger_enter(&ledger, &scene->corq);
-    assert_true(ledger_balances(&ledger, nkills * 20));
+    char note[40];
+    snprintf(note, sizeof note, "%zu kills among 10 children", nkills);
+    verdict_of_ledger((struct verdict){.row = VERDICT_CHILD_KILLED,
+                                       .most_twice = nkills * 20,
+                                       .note = note},
+                      &ledger, &scene->redis, QUEUES("queue"));
     assert_int_equal(scene_count_dead(scene), 0);
     ledger_close(&ledger);
 }
@@ -304,9 +313,13 @@ static void when_the_supervisor_dies_its_children_end(void **state)
         assert_true(wait_until(has_died, &children[i], PATIENCE_MS));
     prctl(PR_SET_CHILD_SUBREAPER, 0);
     int64_t took_ms = coro_now_ms() - start_ms;
-    print_message("children ended after %.2f s\n", (double)took_ms / 1000);
+    char note[60];
+    snprintf(note, sizeof note, "its children ended after %.2f s",
+             (double)took_ms / 1000);
     assert_true(took_ms < (int64_t)test_scale(3500, 20000));
     assert_int_equal(scene_count_waiting(scene, "queue"), 3);
+    verdict_give(&(struct verdict){
+        .row = VERDICT_SUPERVISOR_KILLED, .njobs = 4, .note = note});
     assert_int_equal(
         program_count_lines(&scene->corq, "the supervisor is gone"), 3);
 }
@@ -356,7 +369,9 @@ static void killed_under_load_and_started_again_nothing_is_lost(void **state)
     assert_true(sees_drained(&scene->redis, QUEUES("queue")));
     assert_int_equal(scene_end(scene), 0);
     ledger_enter(&ledger, &scene->corq);
-    assert_true(ledger_balances(&ledger, nkills * 40));
+    verdict_of_ledger((struct verdict){.row = VERDICT_SUPERVISOR_KILLED,
+                                       .most_twice = nkills * 40},
+                      &ledger, &scene->redis, QUEUES("queue"));
     ledger_close(&ledger);
 }
 

@@ -13,34 +13,11 @@
 
 #include "coro/base/clock.h"
 #include "tests/support/ledger.h"
-#include "tests/support/proxy.h"
 #include "tests/support/scale.h"
 #include "tests/support/scene.h"
 
 /* Less than a pop blocks, and much more than anything here takes. */
 #define SOON_MS 3000
-
-static struct proxy *proxy;
-static char proxy_url[48];
-
-static int open_scene(void **state)
-{
-    scene_open(state);
-    struct scene *scene = *state;
-    proxy = proxy_start(scene->redis.port);
-    snprintf(proxy_url, sizeof proxy_url, "redis://127.0.0.1:%u",
-             (unsigned)proxy_port(proxy));
-    return 0;
-}
-
-static int close_scene(void **state)
-{
-    struct scene *scene = *state;
-    program_release(&scene->corq);
-    program_release(&scene->second);
-    proxy_stop(proxy);
-    return scene_close(state);
-}
 
 #define start(program, ...) \
     scene_run_as(program, PROGRAM_ARGS("run", __VA_ARGS__))
@@ -96,13 +73,13 @@ static bool has_looked(void *argument)
 static void leave_a_ghost(struct scene *scene)
 {
     assert_true(wait_until(are_blocked, scene, PATIENCE_MS));
-    proxy_cut(proxy, PROXY_CUT_GHOST);
+    proxy_cut(scene->proxy, PROXY_CUT_GHOST);
 }
 
 static void a_ghost_of_a_quiet_process_keeps_no_job(void **state)
 {
     struct scene *scene = *state;
-    start(&scene->corq, "--redis", proxy_url);
+    start(&scene->corq, "--redis", scene->proxy_url);
     leave_a_ghost(scene);
     program_signal(&scene->corq, SIGTSTP);
     assert_true(scene_sees(scene, "quiet: "));
@@ -115,7 +92,7 @@ static void a_ghost_of_a_quiet_process_keeps_no_job(void **state)
 }
 
 #define scene_test(name) \
-    cmocka_unit_test_setup_teardown(name, open_scene, close_scene)
+    cmocka_unit_test_setup_teardown(name, scene_open_with_proxy, scene_close)
 
 int main(void)
 {

@@ -7,11 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Parent and state of @pid; false when there is no such process. */
-static bool look(long pid, long *ret_parent, char *ret_state)
+bool family_look(pid_t pid, struct family_member *ret)
 {
-    char path[40], text[512] = "";
-    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    char path[40], text[1024] = "";
+    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
@@ -19,34 +18,72 @@ static bool look(long pid, long *ret_parent, char *ret_state)
     close(fd);
     /* The name stands in brackets, and may hold some. */
     const char *end = n > 0 ? strrchr(text, ')') : NULL;
-    return end && sscanf(end + 1, " %c %ld", ret_state, ret_parent) == 2;
+    unsigned long user, system;
+    if (!end ||
+        sscanf(end + 1, " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+               &ret->state, &ret->parent, &ret->group, &user, &system) != 5)
+        return false;
+    ret->ticks = user + system;
+    return true;
 }
 
-size_t family_children(pid_t parent, pid_t *ret_pids, size_t max)
+static bool has_parent(const struct family_member *member, pid_t parent)
+{
+    return member->parent == parent;
+}
+
+static bool has_group(const struct family_member *member, pid_t group)
+{
+    return member->group == group;
+}
+
+static bool has_ended(const struct family_member *member)
+{
+    return member->state == 'Z' || member->state == 'X';
+}
+
+static size_t find(bool (*is_it)(const struct family_member *member, pid_t of),
+                   pid_t of, pid_t *ret_pids, size_t max)
 {
     size_t n = 0;
     DIR *proc = opendir("/proc");
     if (!proc)
         return 0;
     for (struct dirent *entry; (entry = readdir(proc));) {
-        long pid = strtol(entry->d_name, NULL, 10), of = 0;
-        char state = 0;
-        if (pid <= 0 || !look(pid, &of, &state) || of != parent ||
-            state == 'Z' || state == 'X')
+        struct family_member member;
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        if (pid <= 0 || !family_look(pid, &member) || !is_it(&member, of) ||
+            has_ended(&member))
             continue;
         if (n < max)
-            ret_pids[n] = (pid_t)pid;
+            ret_pids[n] = pid;
         n++;
     }
     closedir(proc);
     return n;
 }
 
+size_t family_children(pid_t parent, pid_t *ret_pids, size_t max)
+{
+    return find(has_parent, parent, ret_pids, max);
+}
+
+size_t family_group(pid_t group, pid_t *ret_pids, size_t max)
+{
+    size_t n = find(has_group, group, ret_pids, max);
+    for (size_t i = 1; i < n && i < max; i++) {
+        if (ret_pids[i] != group)
+            continue;
+        ret_pids[i] = ret_pids[0];
+        ret_pids[0] = group;
+    }
+    return n;
+}
+
 bool family_is_alive(pid_t pid)
 {
-    long parent;
-    char state;
-    return look(pid, &parent, &state) && state != 'Z' && state != 'X';
+    struct family_member member;
+    return family_look(pid, &member) && !has_ended(&member);
 }
 
 void family_command(pid_t pid, char *text, size_t size)

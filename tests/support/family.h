@@ -13,6 +13,17 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/* What /proc/PID/stat tells that is of use. */
+struct family_member {
+    pid_t parent;
+    pid_t group;
+    char state;          /* 'Z': a zombie */
+    unsigned long ticks; /* of CPU time */
+};
+
+/** Looks at process @pid; false when there is no such process. */
+bool family_look(pid_t pid, struct family_member *ret);
+
 /**
  * Puts the pids of the children of @parent, in no order, into @ret_pids, at most
  * @max of them. Returns how many there are.
@@ -24,6 +35,12 @@ bool family_is_alive(pid_t pid);
 
 /** The command line of @pid, its words separated by blanks. */
 void family_command(pid_t pid, char *text, size_t size);
+
+/**
+ * The same for those that are in this process group, the leader first. They
+ * need not be related.
+ */
+size_t family_group(pid_t group, pid_t *ret_pids, size_t max);
 
 struct family_size {
     pid_t parent;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -92,6 +93,38 @@ static void set_environment(const struct program_options *options)
         name_journal();
 }
 
+static bool enter_namespace(void)
+{
+    return unshare(CLONE_NEWPID) == 0 ||
+           unshare(CLONE_NEWUSER | CLONE_NEWPID) == 0;
+}
+
+static pid_t contained;
+
+static void pass_on(int number)
+{
+    kill(contained, number);
+}
+
+/* Becomes process 1 of a pid namespace; who was here until now stays outside,
+ * and ends as that does. */
+static void contain(void)
+{
+    if (!enter_namespace())
+        _exit(126);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        return;
+    }
+    int status = 0;
+    contained = pid;
+    signal(SIGTERM, pass_on);
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
 static _Noreturn void become_program(const struct program *program,
                                      const struct program_options *options,
                                      int input_fd, pid_t parent)
@@ -110,6 +143,10 @@ static _Noreturn void become_program(const struct program *program,
     dup2(options->log_fd > 0 ? options->log_fd : program->log.fd,
          STDERR_FILENO);
     set_environment(options);
+    if (options->files.rlim_max > 0)
+        setrlimit(RLIMIT_NOFILE, &options->files);
+    if (options->is_contained)
+        contain();
     char path[PATH_SIZE];
     const char *words[MAX_WORDS + 1];
     fill_words(options, path, words);
@@ -159,6 +196,17 @@ void program_start_with(struct program *program,
     program->pid = pid;
     /* Both sides do it: whoever is first, the group exists from here on. */
     setpgid(pid, pid);
+}
+
+bool program_can_be_contained(void)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(enter_namespace() ? 0 : 1);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status == 0;
 }
 
 void program_start(struct program *program, const char *const *arguments)

@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 /* What the program has written to one stream, as far as it was read. */
@@ -46,9 +47,11 @@ struct program_options {
     const char *const *environment; /* NAME=value, more than ours; or NULL */
     const void *input;              /* standard input; NULL: /dev/null */
     size_t input_len;
-    bool is_bare;      /* leave $WRAPPER out */
-    bool is_journaled; /* JOURNAL_STREAM names its standard error */
-    int log_fd;        /* its standard error; 0: what program_log() reads */
+    bool is_bare;        /* leave $WRAPPER out */
+    bool is_journaled;   /* JOURNAL_STREAM names its standard error */
+    int log_fd;          /* its standard error; 0: what program_log() reads */
+    bool is_contained;   /* in a pid namespace of its own, as its process 1 */
+    struct rlimit files; /* how many it may have open; rlim_max 0: as we do */
 };
 
 #define PROGRAM_ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -59,6 +62,9 @@ void program_start(struct program *program, const char *const *arguments);
 /** Starts the program. */
 void program_start_with(struct program *program,
                         const struct program_options *options);
+
+/** True where a program may have a pid namespace of its own. */
+bool program_can_be_contained(void);
 
 /** Starts the program with @arguments and gives its exit status. */
 int program_run(struct program *program, const char *const *arguments);

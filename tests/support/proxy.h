@@ -26,7 +26,10 @@ enum proxy_mode {
     PROXY_BYTEWISE, /* one byte at a time, in both directions */
     PROXY_SWALLOW,  /* the server gets everything, its answers vanish */
     PROXY_BLACK,    /* accepts, and then nothing goes either way */
+    PROXY_VANISH,   /* the same, without any sign of life: what clients send is
+                       not acknowledged, nor are they when they connect */
     PROXY_REFUSE,   /* new connections are refused; present ones go on */
+    PROXY_RESET,    /* new connections are reset at once; present ones go on */
 };
 
 enum proxy_cut {
@@ -49,6 +52,18 @@ void proxy_stop(struct proxy *proxy);
 uint16_t proxy_port(const struct proxy *proxy);
 
 void proxy_set_mode(struct proxy *proxy, enum proxy_mode mode);
+
+/**
+ * Makes the link slow: at most @bytes_per_second in each direction of each
+ * connection, in pieces that come @delay_ms apart at the least. 0, 0: as fast
+ * as it goes.
+ */
+void proxy_set_speed(struct proxy *proxy, size_t bytes_per_second,
+                     unsigned delay_ms);
+
+/** Sends later connections to another server, as a failover does that moves an
+ * address. */
+void proxy_aim(struct proxy *proxy, uint16_t server_port);
 
 /** Cuts all present connections. */
 void proxy_cut(struct proxy *proxy, enum proxy_cut cut);

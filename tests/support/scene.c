@@ -10,12 +10,14 @@
 #include <cmocka.h>
 
 #include "coro/base/buf.h"
+#include "tests/support/verdict.h"
 #include "worker/envelope.h"
 
 static struct scene *scene_new(void)
 {
     struct scene *scene = calloc(1, sizeof *scene);
     assert_non_null(scene);
+    verdict_begin();
     return scene;
 }
 
@@ -35,11 +37,22 @@ int scene_open_without_redis(void **state)
     return 0;
 }
 
+int scene_open_with_proxy(void **state)
+{
+    scene_open(state);
+    struct scene *scene = *state;
+    scene->proxy = proxy_start(scene->redis.port);
+    snprintf(scene->proxy_url, sizeof scene->proxy_url, "redis://127.0.0.1:%u",
+             (unsigned)proxy_port(scene->proxy));
+    return 0;
+}
+
 int scene_close(void **state)
 {
     struct scene *scene = *state;
     program_release(&scene->corq);
     program_release(&scene->second);
+    proxy_stop(scene->proxy);
     notify_socket_close(&scene->notify);
     redis_server_release(&scene->redis);
     free(scene);
@@ -92,6 +105,24 @@ size_t scene_count_blocked(struct scene *scene)
     size_t nblocked = (size_t)strtoul(at + sizeof name - 1, NULL, 10);
     free(info);
     return nblocked;
+}
+
+struct waiting {
+    struct scene *scene;
+    const char *queue;
+    size_t most;
+};
+
+static bool are_few(void *argument)
+{
+    struct waiting *waiting = argument;
+    return scene_count_waiting(waiting->scene, waiting->queue) <= waiting->most;
+}
+
+bool scene_sees_waiting(struct scene *scene, const char *queue, size_t most)
+{
+    struct waiting waiting = {scene, queue, most};
+    return wait_until(are_few, &waiting, PATIENCE_MS);
 }
 
 size_t scene_count_dead(struct scene *scene)

@@ -22,6 +22,7 @@
 
 #include "tests/support/notify_socket.h"
 #include "tests/support/program.h"
+#include "tests/support/proxy.h"
 #include "tests/support/redis_server.h"
 #include "tests/support/wait.h"
 
@@ -30,6 +31,8 @@ struct scene {
     struct program corq;
     struct program second; /* another one, where a test needs two */
     struct notify_socket notify;
+    struct proxy *proxy; /* before the server, or NULL */
+    char proxy_url[48];
 };
 
 /* A setup function of cmocka: a scene with a server that runs. */
@@ -37,6 +40,10 @@ int scene_open(void **state);
 
 /* A setup function of cmocka: the server has a place but is not started. */
 int scene_open_without_redis(void **state);
+
+/* A setup function of cmocka: a scene with a server, and a proxy before it that
+ * programs may be sent to. */
+int scene_open_with_proxy(void **state);
 
 /* A teardown function of cmocka. */
 int scene_close(void **state);
@@ -74,6 +81,9 @@ size_t scene_count_waiting(struct scene *scene, const char *queue);
 
 /** How many clients wait in a blocking command at the server. */
 size_t scene_count_blocked(struct scene *scene);
+
+/** Waits until at most @most jobs wait in @queue. */
+bool scene_sees_waiting(struct scene *scene, const char *queue, size_t most);
 
 /** How many jobs were set aside in corq:dead. */
 size_t scene_count_dead(struct scene *scene);

@@ -16,3 +16,14 @@ bool wait_until(bool (*condition)(void *argument), void *argument,
     }
     return true;
 }
+
+static bool never(void *argument)
+{
+    (void)argument;
+    return false;
+}
+
+void wait_out(int64_t ms)
+{
+    wait_until(never, NULL, ms);
+}

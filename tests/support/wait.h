@@ -24,4 +24,10 @@
 bool wait_until(bool (*condition)(void *argument), void *argument,
                 int64_t timeout_ms);
 
+/**
+ * Lets so much time pass: how long a fault lasts, or a window in which
+ * something is counted. Whoever waits for something has wait_until().
+ */
+void wait_out(int64_t ms);
+
 #endif
