@@ -113,6 +113,7 @@ static void note_stall(struct stall *stall)
     stall->is_told = true;
     note_job(stall);
     atomic_fetch_add(&stall->options.dispatch->vitals->nstalls, 1);
+    dispatch_hold(stall->options.dispatch);
 }
 
 static int warn(struct stall *stall)
@@ -136,7 +137,10 @@ static int warn(struct stall *stall)
 static void tell_end(const struct stall *stall)
 {
     struct log_field fields[FIELDS_MOST];
-    if (!stall->is_told || stall->options.warn_ms == 0)
+    if (!stall->is_told)
+        return;
+    dispatch_let_go(stall->options.dispatch);
+    if (stall->options.warn_ms == 0)
         return;
     size_t nfields = describe_job(stall, fields);
     log_line(LOG_LEVEL_WARN, "worker", fields, nfields,

@@ -7,7 +7,8 @@
  *        │                     no: all is well
  *        ▼ yes, for
  *     --stall-warn    a line in the log: which job, and what it does; again
- *                     after ten times as long, and a line when it is over
+ *                     after ten times as long, and a line when it is over.
+ *                     Until then jobs that wait here go back, for others
  *     --stall-abort   the job is noted as the cause in the vitals, and the
  *                     process ends; others see to its jobs
  *
@@ -30,7 +31,7 @@
 /* Everything is borrowed until stall_stop() has returned. */
 struct stall_options {
     struct coro_group *group; /* of which the watch's task is a member */
-    const struct dispatch *dispatch;
+    struct dispatch *dispatch;
     int64_t warn_ms;  /* 0: it doesn't */
     int64_t abort_ms; /* the same; nor for what is no job, or when the dispatch
                          is draining */

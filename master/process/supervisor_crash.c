@@ -101,10 +101,12 @@ void child_tell_crash(const struct child *child, const char *what)
             fields[n++] = log_string("class", story.class);
         fields[n++] = log_bytes("payload", crash->payload, story.payload_len);
     }
-    fields[n++] =
-        log_string("task", crash->is_thread ? "a thread" : story.task);
+    if (crash->is_thread || story.task[0])
+        fields[n++] =
+            log_string("task", crash->is_thread ? "a thread" : story.task);
     fields[n++] = log_string("calls", story.calls);
     log_line(LOG_LEVEL_ERROR, "supervisor", fields, n,
-             "child %zu (%ld) has crashed%s: %s", child->number,
-             (long)child->pid, crash->job != 0 ? " in a job" : "", what);
+             "child %zu (%ld) has %s%s: %s", child->number, (long)child->pid,
+             crash->cause == VITALS_CAUSE_STALL ? "ended itself" : "crashed",
+             crash->job != 0 ? " in a job" : "", what);
 }

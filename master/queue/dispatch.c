@@ -211,14 +211,31 @@ void dispatch_send(struct dispatch *dispatch, struct dispatch_burst *burst)
     *burst = (struct dispatch_burst){NULL, NULL};
 }
 
-void dispatch_drain(struct dispatch *dispatch)
+static void return_waiting(struct dispatch *dispatch)
 {
-    dispatch->is_draining = true;
     list_foreach_safe (link, &dispatch->in_flight) {
         struct job *job = job_of(link);
         if (job_revoke(job))
             settle_copy(dispatch, job, JOB_OUTCOME_NONE);
     }
+}
+
+void dispatch_drain(struct dispatch *dispatch)
+{
+    dispatch->is_draining = true;
+    return_waiting(dispatch);
+}
+
+void dispatch_hold(struct dispatch *dispatch)
+{
+    dispatch->is_held = true;
+    return_waiting(dispatch);
+}
+
+void dispatch_let_go(struct dispatch *dispatch)
+{
+    dispatch->is_held = false;
+    dispatch_nudge(dispatch);
 }
 
 size_t dispatch_give_up(struct dispatch *dispatch)

@@ -31,6 +31,7 @@ struct dispatch {
     size_t nheld;       /* those, and what is being settled */
     size_t concurrency; /* less than asked for when memory is short */
     bool is_draining;   /* what comes now goes back */
+    bool is_held;       /* the worker starts nothing: others may */
     bool is_hurried;
     bool has_stopped; /* the worker thread is about to end */
     struct list credit_waiters;
@@ -63,7 +64,7 @@ void dispatch_release(struct dispatch *dispatch);
 /** How many more jobs may be taken. */
 static inline size_t dispatch_credit(const struct dispatch *dispatch)
 {
-    size_t most = dispatch->concurrency;
+    size_t most = dispatch->is_held ? 0 : dispatch->concurrency;
     size_t nfree =
         dispatch->nin_flight < most ? most - dispatch->nin_flight : 0;
     size_t nroom = dispatch->nheld < 2 * most ? 2 * most - dispatch->nheld : 0;
@@ -101,6 +102,15 @@ void dispatch_send(struct dispatch *dispatch, struct dispatch_burst *burst);
 
 /** From now on starts nothing; gives back what was not started yet. */
 void dispatch_drain(struct dispatch *dispatch);
+
+/**
+ * A job holds the worker, so that it starts no other one: what waits for it
+ * goes back, and no more is taken until dispatch_let_go().
+ */
+void dispatch_hold(struct dispatch *dispatch);
+
+/** The worker goes on. */
+void dispatch_let_go(struct dispatch *dispatch);
 
 /**
  * Waits until the worker has no job that it started. Returns 0, -ETIMEDOUT,

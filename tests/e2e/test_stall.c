@@ -241,7 +241,7 @@ static void a_job_that_stalls_for_too_long_ends_its_process(void **state)
     assert_spins(line);
     free(line);
     /* The supervisor has found that out from the vitals. */
-    line = line_with(scene, "has crashed in a job");
+    line = line_with(scene, "has ended itself in a job");
     assert_in(line, "held the worker for ");
     assert_in(line, "job=1 ");
     assert_in(line, "spin 600");
@@ -275,6 +275,24 @@ static void a_job_that_always_stalls_is_set_aside_alone(void **state)
     assert_int_equal(scene_count_dead(scene), 1);
 }
 
+/* What came to it before it was held, and what is pushed meanwhile. */
+static void what_waits_behind_a_job_that_spins_is_run_by_others(void **state)
+{
+    struct scene *scene = *state;
+    run_faults(scene, "--handler", "sleep", "--lease", "1h");
+    push(scene, "Spin", "spin 3600");
+    assert_true(scene_sees(scene, "payload=\"{\\\"class\\\":\\\"Spin"));
+    scene_push_sleeps(scene, "queue", "0.0", 40);
+    scene_run_as(&scene->second,
+                 PROGRAM_ARGS("run", "--redis", redis_url(&scene->redis)));
+    assert_true(
+        program_wait_for_lines(&scene->second, "Done 0.0", 40, PATIENCE_MS));
+    assert_int_equal(program_count_lines(&scene->corq, "Wait 0.0"), 0);
+    program_signal(&scene->second, SIGTERM);
+    assert_int_equal(program_wait_exit(&scene->second, PATIENCE_MS), 0);
+    program_kill(&scene->corq);
+}
+
 int main(void)
 {
 #define SCENE_TEST(name) \
@@ -287,6 +305,7 @@ int main(void)
         SCENE_TEST(jobs_that_wait_are_never_named),
         SCENE_TEST(many_short_jobs_are_never_named),
         SCENE_TEST(a_stall_longer_than_the_lease_costs_no_job),
+        SCENE_TEST(what_waits_behind_a_job_that_spins_is_run_by_others),
         SCENE_TEST(a_job_that_stalls_for_too_long_ends_its_process),
         SCENE_TEST(a_job_that_always_stalls_is_set_aside_alone),
     };
