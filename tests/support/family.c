@@ -19,9 +19,11 @@ bool family_look(pid_t pid, struct family_member *ret)
     /* The name stands in brackets, and may hold some. */
     const char *end = n > 0 ? strrchr(text, ')') : NULL;
     unsigned long user, system;
-    if (!end ||
-        sscanf(end + 1, " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-               &ret->state, &ret->parent, &ret->group, &user, &system) != 5)
+    if (!end || sscanf(end + 1,
+                       " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu "
+                       "%*d %*d %*d %*d %*d %*d %llu",
+                       &ret->state, &ret->parent, &ret->group, &user, &system,
+                       &ret->started) != 6)
         return false;
     ret->ticks = user + system;
     return true;

@@ -17,8 +17,9 @@
 struct family_member {
     pid_t parent;
     pid_t group;
-    char state;          /* 'Z': a zombie */
-    unsigned long ticks; /* of CPU time */
+    char state;                 /* 'Z': a zombie */
+    unsigned long ticks;        /* of CPU time */
+    unsigned long long started; /* in ticks since the machine was */
 };
 
 /** Looks at process @pid; false when there is no such process. */
