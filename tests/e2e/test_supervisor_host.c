@@ -2,6 +2,7 @@
  * The supervisor and what it runs under: a service manager with a watchdog, and
  * a container of which it is process 1.
  */
+#include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -99,29 +100,51 @@ static void a_child_that_stands_still_is_ended_alone(void **state)
 
 /* --- a container ---------------------------------------------------------- */
 
-/* In a pid namespace of its own: starts corq as process 1, and beside it
- * somebody who leaves a child behind. Ends as corq ends. */
-static int live_in_container(const char *url)
+/* Leaves process 1 of the namespace a child that has ended, or soon will. */
+static void leave_stranger(void)
 {
-    const char *build = getenv("BUILD");
-    char path[256];
-    snprintf(path, sizeof path, "%s/corq", build ? build : "build");
-    pid_t first = fork(); /* number 1 there */
-    if (first == 0) {
-        execl(path, "corq", "run", "--redis", url, NULL);
-        _exit(127);
-    }
-    pid_t other = fork(); /* sees corq as 1, and leaves it a child */
+    pid_t other = fork();
     if (other == 0) {
         pid_t stranger = fork();
-        if (stranger == 0) {
+        if (stranger == 0)
             prctl(PR_SET_NAME, "stranger");
-            _exit(0);
-        }
         _exit(0);
     }
+    waitpid(other, NULL, 0);
+}
+
+/* Becomes corq, once @gate is closed and the first stranger has ended. */
+static void be_first(const char *url, int gate)
+{
+    const char *build = getenv("BUILD");
+    char path[256], byte;
+    siginfo_t ended;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    snprintf(path, sizeof path, "%s/corq", build ? build : "build");
+    if (read(gate, &byte, 1) == 0 &&
+        waitid(P_ALL, 0, &ended, WEXITED | WNOWAIT) == 0)
+        execl(path, "corq", "run", "--redis", url, NULL);
+    _exit(127);
+}
+
+/* In a pid namespace of its own: starts corq as process 1, and beside it
+ * somebody who leaves it a child before, and one while it starts. Ends as corq
+ * ends. */
+static int live_in_container(const char *url)
+{
+    int gate[2];
+    if (pipe2(gate, O_CLOEXEC) < 0)
+        return 125;
+    pid_t first = fork(); /* number 1 there */
+    if (first == 0) {
+        close(gate[1]);
+        be_first(url, gate[0]);
+    }
+    close(gate[0]);
+    leave_stranger();
+    close(gate[1]);
+    leave_stranger();
     int status;
-    waitpid(other, &status, 0);
     printf("%d\n", (int)first);
     fflush(stdout);
     waitpid(first, &status, 0);

@@ -175,11 +175,21 @@ static bool has_changed(void *argument)
     return has_role(change->after, "master");
 }
 
+/* A sentinel that got no answer from the replica in time gives up, and doesn't
+ * try again by itself when nobody is dead. One that is still at it refuses. */
+static bool has_failed_over(void *argument)
+{
+    struct change *change = argument;
+    struct redis_server *sentinel = &change->set->sentinels[0];
+    if (names(sentinel, change->before))
+        freeReplyObject(redis_reply(sentinel, "SENTINEL FAILOVER " NAME));
+    return has_changed(change);
+}
+
 bool sentinel_set_fail_over(struct sentinel_set *set)
 {
     struct change change = change_of(set);
-    redis_do(&set->sentinels[0], "SENTINEL FAILOVER " NAME);
-    return wait_until(has_changed, &change, PATIENCE_MS);
+    return wait_until(has_failed_over, &change, PATIENCE_MS);
 }
 
 bool sentinel_set_kill_primary(struct sentinel_set *set)
