@@ -21,6 +21,7 @@
 #include "coro/coro.h"
 #include "worker/log.h"
 #include "worker/pool.h"
+#include "worker/vitals.h"
 
 /* A million of them needs 4.2 GiB; without so much to spare it is left out. */
 #define MILLION_BYTES (6.0 * (1 << 30))
@@ -65,7 +66,7 @@ static void add_jobs(struct pool *pool, const struct job_queue *queue, size_t n)
 static int wait_started(void *argument)
 {
     struct pool *pool = argument;
-    while (counter_read(&pool->options.counters->started) <
+    while (counter_read(&pool->options.vitals->counters.started) <
            pool->options.concurrency)
         coro_relax();
     return 0;
@@ -93,7 +94,6 @@ static struct footprint footprint_since(const struct footprint *before)
 static struct footprint measure_pool(const struct crowd *crowd)
 {
     size_t n = crowd->n;
-    static struct counters counters;
     static struct coro_submit up;
     static const struct job_queue queue = {.key = "queue", .key_len = 5};
     char why[200];
@@ -107,8 +107,9 @@ static struct footprint measure_pool(const struct crowd *crowd)
         give_up("can't start");
     coro_submit_open(&up, loop, no_outcome, NULL);
     struct footprint before = footprint_now();
-    if (pool_init(&pool, loop,
-                  &(struct pool_options){n, registry, &up, &counters}) < 0)
+    struct vitals *vitals = vitals_new(n);
+    if (!vitals || pool_init(&pool, loop,
+                             &(struct pool_options){n, registry, &up, vitals}))
         give_up("no memory for %zu coroutines", n);
     add_jobs(&pool, &queue, n);
     if (coro_spawn(loop, wait_started, &pool, NULL, &task) < 0)
