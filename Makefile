@@ -7,6 +7,7 @@
 #   SANITIZE=address,undefined | thread
 #   PREFIX, DESTDIR     for `make install`
 #   ARGS="..."          more arguments for `make run`
+#   BENCH="..."         what `make bench` measures (default: all)
 
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
@@ -354,8 +355,11 @@ $(call bench_program,$(1)): $(call object,$(1) $(SOURCES_bench)) \
 endef
 $(foreach bench,$(BENCHES),$(eval $(call bench_rule,$(bench))))
 
-bench: deps-run $(PROGRAM) $(call bench_program,$(BENCHES))
-	@BUILD=$(BUILD) bench/run.sh
+# `make bench BENCH=coro`: some of it; bench/run.sh says what there is.
+BENCH ?=
+
+bench: deps-bench $(PROGRAM) $(call bench_program,$(BENCHES))
+	@BUILD=$(BUILD) bench/run.sh $(BENCH)
 
 lint: deps-lint $(PROGRAM)
 	@tests/lint/run.sh $(BUILD)
@@ -379,7 +383,7 @@ uninstall:
 	    [ ! -d "$$directory" ] || \
 	        rmdir --ignore-fail-on-non-empty "$$directory"; done
 
-deps-run deps-test deps-lint deps-check:
+deps-run deps-test deps-lint deps-check deps-bench:
 	@deploy/install-deps.sh $(patsubst deps-%,%,$@)
 
 deps:
@@ -395,6 +399,7 @@ help:
 	@echo 'make test       install what is missing, build, run every test'
 	@echo 'make lint       format, sizes, include directions, headers, globals'
 	@echo 'make bench      measure; writes $(BUILD)/bench.json'
+	@echo 'make bench BENCH=coro   the coroutine library alone, without a Redis'
 	@echo 'make install    to $$(DESTDIR)$$(PREFIX), with a systemd unit, the examples'
 	@echo 'make check-asan check-ubsan check-tsan check-valgrind check-fallback check-clang'
 	@echo 'make check-aarch64   cross-compile, run the unit tests under emulation'
@@ -408,6 +413,6 @@ help:
     check-ubsan check-tsan check-valgrind check-fallback check-clang \
     check-aarch64 check-long coverage coverage-run fuzz fuzz-run run demo bench \
     lint format install uninstall deps deps-run \
-    deps-test deps-lint deps-check clean help
+    deps-test deps-lint deps-check deps-bench clean help
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

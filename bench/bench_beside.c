@@ -54,8 +54,8 @@ static void report_one(const char *what, const char *delivery, const char *unit,
         .what = title,
         .unit = unit,
         .value = measure_percentile(values[THIS], ROUNDS, percent),
-        .baseline = "the other build",
-        .baseline_value = measure_percentile(values[OTHER], ROUNDS, percent),
+        .beside = {{"the other build",
+                    measure_percentile(values[OTHER], ROUNDS, percent)}},
     });
 }
 

@@ -1,18 +1,18 @@
 /*
- * Switching, spawning, futures and queues, in nanoseconds of CPU time.
+ * Switching, futures and queues, in nanoseconds of CPU time; the switches
+ * beside other ways to do them.
  *
  * Everything runs inside one task of one loop, as it does in a program. Each
  * figure is the smallest of several rounds: noise only ever adds.
  */
 #include <stdlib.h>
-#include <ucontext.h>
 
 #include "bench/measure.h"
 #include "bench/report.h"
+#include "bench/rival.h"
 #include "coro/coro.h"
 
 #define SWITCHES 4000000
-#define SPAWNS   2000000
 #define ITEMS    2000000
 
 static struct coro_loop *loop;
@@ -36,53 +36,17 @@ static double indirect_call_ns(void *argument)
     return (double)(measure_thread_ns() - start_ns) / (SWITCHES * 4.0);
 }
 
-static ucontext_t swap_main, swap_other;
-
-static void swap_back(void)
-{
-    for (;;)
-        swapcontext(&swap_other, &swap_main);
-}
-
-/* One way, as all switches here are. */
-static double swapcontext_ns(void *argument)
-{
-    (void)argument;
-    static char stack[65536];
-    const int npairs = 200000;
-    getcontext(&swap_other);
-    swap_other.uc_stack.ss_sp = stack;
-    swap_other.uc_stack.ss_size = sizeof stack;
-    makecontext(&swap_other, swap_back, 0);
-    int64_t start_ns = measure_thread_ns();
-    for (int i = 0; i < npairs; i++)
-        swapcontext(&swap_main, &swap_other);
-    return (double)(measure_thread_ns() - start_ns) / (npairs * 2.0);
-}
-
 /* --- the bare switch ------------------------------------------------------ */
 
 static struct coro_context bare_main, bare_other;
 
-/* Four real frames: none of them may be inlined or become a jump. */
-#define FRAME(name, below)                          \
-    static __attribute__((noinline)) int name(void) \
-    {                                               \
-        int status = below();                       \
-        measure_keep(status);                       \
-        return status + 1;                          \
-    }
-
-static __attribute__((noinline)) int bare_yield_status(void)
+static int bare_yield(void)
 {
     coro_context_switch(&bare_other, &bare_main);
     return 0;
 }
 
-FRAME(bare_frame_4, bare_yield_status)
-FRAME(bare_frame_3, bare_frame_4)
-FRAME(bare_frame_2, bare_frame_3)
-FRAME(bare_frame_1, bare_frame_2)
+MEASURE_FRAMES(bare_yield, bare_yield)
 
 static void run_here(void)
 {
@@ -93,7 +57,7 @@ static void run_here(void)
 static void run_deep(void)
 {
     for (;;)
-        bare_frame_1();
+        bare_yield_1();
 }
 
 /* Resume and yield: two switches, each where it is used, so that neither has a
@@ -118,10 +82,7 @@ struct crowd {
     bool is_over;
 };
 
-FRAME(frame_4, coro_relax)
-FRAME(frame_3, frame_4)
-FRAME(frame_2, frame_3)
-FRAME(frame_1, frame_2)
+MEASURE_FRAMES(relax, coro_relax)
 
 static int relax_until_over(void *argument)
 {
@@ -159,29 +120,6 @@ static double switch_ns(void *argument)
     crowd->is_over = true;
     coro_group_wait(&group, CORO_NEVER);
     return ns / (double)(nrounds * crowd->ntasks);
-}
-
-/* --- spawning ------------------------------------------------------------- */
-
-static int nothing(void *argument)
-{
-    (void)argument;
-    return 0;
-}
-
-static double spawn_ns(void *argument)
-{
-    size_t batch = *(size_t *)argument;
-    size_t nbatches = SPAWNS / batch;
-    int64_t start_ns = measure_thread_ns();
-    for (size_t i = 0; i < nbatches; i++) {
-        for (size_t j = 0; j < batch; j++)
-            if (coro_spawn(loop, nothing, NULL, NULL, NULL) < 0)
-                give_up("no memory for a coroutine");
-        coro_relax();
-    }
-    return (double)(measure_thread_ns() - start_ns) /
-           (double)(nbatches * batch);
 }
 
 /* --- futures and queues --------------------------------------------------- */
@@ -266,7 +204,7 @@ static double queue_ns(void *argument)
 
 /* --- the rows ------------------------------------------------------------- */
 
-static void report_switches(double swap_ns)
+static void report_switches(void)
 {
     static const struct {
         const char *key, *what;
@@ -278,7 +216,7 @@ static void report_switches(double swap_ns)
         {"switch_2", "switch, 2 coroutines", 2, coro_relax, 0},
         {"switch_10", "switch, 10 coroutines", 10, coro_relax, 0},
         {"switch_1000", "switch, 1,000 coroutines", 1000, coro_relax, 8},
-        {"switch_1000_deep", "switch, 1,000, four frames down", 1000, frame_1,
+        {"switch_1000_deep", "switch, 1,000, four frames down", 1000, relax_1,
          0},
         {"switch_100000", "switch, 100,000 coroutines", 100000, coro_relax, 0},
     };
@@ -286,40 +224,47 @@ static void report_switches(double swap_ns)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         report_progress("%s", rows[i].what);
         struct crowd crowd = {rows[i].ntasks, rows[i].relax, false};
-        report(&(struct report_row){
+        bool is_deep = rows[i].relax != coro_relax;
+        struct rival_match match = {
+            .game = is_deep ? RIVAL_SWITCH_DEEP : RIVAL_SWITCH,
+            .n = rows[i].ntasks > 1 ? rows[i].ntasks : 2,
+            .nsteps = SWITCHES,
+        };
+        struct report_row row = {
             .key = rows[i].key,
             .what = rows[i].what,
             .unit = "ns",
-            .value = measure_least(MEASURE_ROUNDS, switch_ns, &crowd),
-            .baseline = "swapcontext",
-            .baseline_value = swap_ns,
             .budget_kind =
                 rows[i].budget_ns > 0 ? REPORT_AT_MOST : REPORT_NO_BUDGET,
             .budget = rows[i].budget_ns,
-        });
+        };
+        rival_compare(&row, MEASURE_ROUNDS, switch_ns, &crowd, &match);
+        report(&row);
     }
 }
 
-static void report_bare(double swap_ns)
+static void report_bare(void)
 {
     static const struct {
         const char *key, *what;
         void (*entry)(void);
+        enum rival_game game;
     } rows[] = {
-        {"bare_pair", "bare resume + yield", run_here},
-        {"bare_pair_deep", "bare resume + yield, four frames down", run_deep},
+        {"bare_pair", "bare resume + yield", run_here, RIVAL_PAIR},
+        {"bare_pair_deep", "bare resume + yield, four frames down", run_deep,
+         RIVAL_PAIR_DEEP},
     };
 
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         void (*entry)(void) = rows[i].entry;
-        report(&(struct report_row){
+        struct rival_match match = {rows[i].game, 2, SWITCHES / 2};
+        struct report_row row = {
             .key = rows[i].key,
             .what = rows[i].what,
             .unit = "ns",
-            .value = measure_least(MEASURE_ROUNDS, bare_pair_ns, &entry),
-            .baseline = "2 swapcontext",
-            .baseline_value = 2 * swap_ns,
-        });
+        };
+        rival_compare(&row, MEASURE_ROUNDS, bare_pair_ns, &entry, &match);
+        report(&row);
     }
 }
 
@@ -329,15 +274,11 @@ static void report_others(double call_ns)
         const char *key, *what;
         double (*measure)(void *argument);
         size_t argument;
-        double budget_ns;
     } rows[] = {
-        {"spawn_1000", "create + run + free, 1,000 at a time", spawn_ns, 1000,
-         20},
-        {"spawn_100", "create + run + free, 100 at a time", spawn_ns, 100, 0},
-        {"future_500", "future there and back, 500 pairs", rally_ns, 500, 0},
-        {"future_1", "future there and back, one pair", rally_ns, 1, 0},
-        {"queue_1000", "queue put + get, room for 1,000", queue_ns, 1000, 0},
-        {"queue_1", "queue put + get, room for 1", queue_ns, 1, 0},
+        {"future_500", "future there and back, 500 pairs", rally_ns, 500},
+        {"future_1", "future there and back, one pair", rally_ns, 1},
+        {"queue_1000", "queue put + get, room for 1,000", queue_ns, 1000},
+        {"queue_1", "queue put + get, room for 1", queue_ns, 1},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -348,11 +289,7 @@ static void report_others(double call_ns)
             .what = rows[i].what,
             .unit = "ns",
             .value = measure_least(5, rows[i].measure, &argument),
-            .baseline = "indirect call",
-            .baseline_value = call_ns,
-            .budget_kind =
-                rows[i].budget_ns > 0 ? REPORT_AT_MOST : REPORT_NO_BUDGET,
-            .budget = rows[i].budget_ns,
+            .beside = {{"indirect call", call_ns}},
         });
     }
 }
@@ -363,17 +300,12 @@ static int measure_all(void *argument)
     loop = coro_loop_current();
     report_progress("calls and bare switches (%s)", coro_context_name());
     double call_ns = measure_least(MEASURE_ROUNDS, indirect_call_ns, NULL);
-    double swap_ns = measure_least(MEASURE_ROUNDS, swapcontext_ns, NULL);
     report(&(struct report_row){.key = "indirect_call",
                                 .what = "indirect function call",
                                 .unit = "ns",
                                 .value = call_ns});
-    report(&(struct report_row){.key = "swapcontext",
-                                .what = "swapcontext, one way",
-                                .unit = "ns",
-                                .value = swap_ns});
-    report_bare(swap_ns);
-    report_switches(swap_ns);
+    report_bare();
+    report_switches();
     report_others(call_ns);
     return 0;
 }

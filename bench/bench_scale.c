@@ -380,9 +380,8 @@ static void report_at(const struct row *row, size_t shape)
         .what = what,
         .unit = row->unit,
         .value = value_of(row, shape),
-        .baseline = is_compared ? shapes[0].name : NULL,
-        .baseline_value = value_of(row, 0),
-        .ratio = is_compared ? ratio_of(row, shape) : 0,
+        .beside = {{is_compared ? shapes[0].name : NULL, value_of(row, 0),
+                    is_compared ? ratio_of(row, shape) : 0}},
         .budget_kind = is_judged ? row->budget_kind : REPORT_NO_BUDGET,
         .budget = row->budget,
     });

@@ -20,7 +20,7 @@
 #define SHORT_BURST 100
 #define NBURSTS     60
 #define SAMPLES     2000
-#define THREADS     4
+#define THREADS     8
 /* So long the consumer is left alone before a push whose delay is measured. */
 #define PAUSE_US 100
 
@@ -337,9 +337,8 @@ static void report_bursts(const char *key, const char *what, size_t nproducers)
         .what = what,
         .unit = "ns an item",
         .value = measure_median(ns, PAIRS),
-        .baseline = "mutex + eventfd",
-        .baseline_value = measure_median(base_ns, PAIRS),
-        .ratio = measure_median(ratios, PAIRS),
+        .beside = {{"mutex + eventfd", measure_median(base_ns, PAIRS),
+                    measure_median(ratios, PAIRS)}},
         .budget_kind = nproducers == 1 ? REPORT_AT_MOST : REPORT_NO_BUDGET,
         .budget = 15,
     });
@@ -382,8 +381,7 @@ static void report_writes(const char *key, const char *what, size_t nitems)
         .what = what,
         .unit = "",
         .value = measure_median(ours, PAIRS),
-        .baseline = "mutex + eventfd",
-        .baseline_value = measure_median(theirs, PAIRS),
+        .beside = {{"mutex + eventfd", measure_median(theirs, PAIRS)}},
     });
 }
 
@@ -398,16 +396,16 @@ static void report_delays(void)
         .what = "to a sleeping loop, median",
         .unit = "us",
         .value = measure_percentile(ours, SAMPLES, 50),
-        .baseline = "mutex + eventfd",
-        .baseline_value = measure_percentile(theirs, SAMPLES, 50),
+        .beside = {{"mutex + eventfd",
+                    measure_percentile(theirs, SAMPLES, 50)}},
     });
     report(&(struct report_row){
         .key = "submit_delay_p99",
         .what = "to a sleeping loop, 99 %",
         .unit = "us",
         .value = measure_percentile(ours, SAMPLES, 99),
-        .baseline = "mutex + eventfd",
-        .baseline_value = measure_percentile(theirs, SAMPLES, 99),
+        .beside = {{"mutex + eventfd",
+                    measure_percentile(theirs, SAMPLES, 99)}},
     });
 }
 
@@ -416,6 +414,7 @@ int main(void)
     report_bursts("submit_1", "crossing threads, 1 producer", 1);
     report_bursts("submit_2", "crossing threads, 2 producers", 2);
     report_bursts("submit_4", "crossing threads, 4 producers", 4);
+    report_bursts("submit_8", "crossing threads, 8 producers", 8);
     report_writes("submit_writes_100", "eventfd writes, 100 one by one",
                   SHORT_BURST);
     report_writes("submit_writes_10000", "eventfd writes, 10,000 one by one",

@@ -159,8 +159,7 @@ static int measure_sleeps(void *argument)
         .what = "100,000 sleeps, stacks in use before",
         .unit = "s CPU",
         .value = warm,
-        .baseline = "libevent timers",
-        .baseline_value = events,
+        .beside = {{"libevent timers", events}},
         .budget_kind = REPORT_AT_MOST,
         .budget = 0.2,
     });
@@ -175,8 +174,7 @@ static void report_timers(const char *key, const char *what, size_t npending)
         .what = what,
         .unit = "ns",
         .value = measure_least(3, wheel_ns, &npending),
-        .baseline = "libevent heap",
-        .baseline_value = measure_least(3, heap_ns, &npending),
+        .beside = {{"libevent heap", measure_least(3, heap_ns, &npending)}},
     });
 }
 

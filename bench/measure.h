@@ -39,4 +39,20 @@ double measure_least(int rounds, double (*measure)(void *argument),
 /** Ends the loop over @value's computation being thrown away. */
 #define measure_keep(value) __asm__ volatile("" : : "g"(value) : "memory")
 
+/* Four real frames, none inlined, none become a jump: @prefix_1() calls the
+ * next one, and so on down to @below(). Each returns before the next round. */
+#define MEASURE_FRAME(name, below)                  \
+    static __attribute__((noinline)) int name(void) \
+    {                                               \
+        int status = below();                       \
+        measure_keep(status);                       \
+        return status < 0 ? status : status + 1;    \
+    }
+
+#define MEASURE_FRAMES(prefix, below)     \
+    MEASURE_FRAME(prefix##_4, below)      \
+    MEASURE_FRAME(prefix##_3, prefix##_4) \
+    MEASURE_FRAME(prefix##_2, prefix##_3) \
+    MEASURE_FRAME(prefix##_1, prefix##_2)
+
 #endif

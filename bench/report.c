@@ -39,21 +39,24 @@ static const char *budget_prefix(enum report_budget kind)
     return "";
 }
 
+static double ratio_of(const struct report_row *row, size_t i)
+{
+    const struct report_baseline *beside = &row->beside[i];
+    return beside->ratio != 0 ? beside->ratio : row->value / beside->value;
+}
+
 void report(const struct report_row *row)
 {
-    double ratio = row->ratio;
-    if (row->baseline && ratio == 0)
-        ratio = row->value / row->baseline_value;
     printf("%s\t%s\t%.6g\t%s\t", row->key, row->what, row->value, row->unit);
-    if (row->baseline)
-        printf("%s\t%.6g\t%.4g\t", row->baseline, row->baseline_value, ratio);
-    else
-        printf("-\t-\t-\t");
     if (row->budget_kind == REPORT_NO_BUDGET)
-        printf("-\t-\t-\n");
+        printf("-\t-\t-");
     else
-        printf("%s\t%.6g\t%s\n", budget_prefix(row->budget_kind), row->budget,
-               is_met(row, ratio) ? "yes" : "no");
+        printf("%s\t%.6g\t%s", budget_prefix(row->budget_kind), row->budget,
+               is_met(row, ratio_of(row, 0)) ? "yes" : "no");
+    for (size_t i = 0; i < REPORT_BASELINES && row->beside[i].name; i++)
+        printf("\t%s\t%.6g\t%.4g", row->beside[i].name, row->beside[i].value,
+               ratio_of(row, i));
+    putchar('\n');
     fflush(stdout);
 }
 

@@ -7,8 +7,7 @@
  *         .what = "switch, 1,000 coroutines",
  *         .unit = "ns",
  *         .value = ns,
- *         .baseline = "swapcontext",
- *         .baseline_value = swap_ns,
+ *         .beside = {{"swapcontext", swap_ns}, {"boost context", boost_ns}},
  *         .budget_kind = REPORT_AT_MOST,
  *         .budget = 8,
  *     });
@@ -16,12 +15,21 @@
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
 
+/* So many things one figure may be compared with. */
+#define REPORT_BASELINES 4
+
 enum report_budget {
     REPORT_NO_BUDGET,
     REPORT_AT_MOST,
     REPORT_AT_LEAST,
-    REPORT_RATIO_AT_MOST, /* the budget is on the ratio to the baseline */
+    REPORT_RATIO_AT_MOST, /* on the ratio to the first baseline */
     REPORT_RATIO_AT_LEAST,
+};
+
+struct report_baseline {
+    const char *name;
+    double value;
+    double ratio; /* 0: the row's value / this one */
 };
 
 struct report_row {
@@ -29,9 +37,8 @@ struct report_row {
     const char *what; /* for people */
     const char *unit;
     double value;
-    const char *baseline; /* what it is compared with; NULL: nothing */
-    double baseline_value;
-    double ratio; /* 0: value / baseline_value */
+    struct report_baseline
+        beside[REPORT_BASELINES]; /* up to one without name */
     enum report_budget budget_kind;
     double budget;
 };

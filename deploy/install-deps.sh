@@ -12,6 +12,8 @@
 #          an aarch64 cross-compiler and qemu
 #   fuzz   build, clang with its fuzzer
 #   coverage  gcovr
+#   bench  run, and what the benchmarks compare with where it is packaged: the
+#          library of Boost's contexts
 #
 # It looks for the things themselves and not for packages, so one built by
 # hand counts. With nothing missing it says nothing and is done in some
@@ -44,6 +46,7 @@ needs_of() {
     check) echo valgrind clang clang-runtime aarch64-gcc aarch64-libc qemu-aarch64 ;;
     fuzz) echo "$(needs_of build) clang clang-runtime" ;;
     coverage) echo gcovr ;;
+    bench) echo "$(needs_of run) boost-context" ;;
     *) return 1 ;;
     esac
 }
@@ -81,6 +84,7 @@ is_there() {
     aarch64-gcc) has aarch64-linux-gnu-gcc ;;
     aarch64-libc) has_aarch64_libc ;;
     qemu-aarch64) has qemu-aarch64-static || has qemu-aarch64 ;;
+    boost-context) has_boost_context ;;
     *) has "$1" ;;
     esac
 }
@@ -106,6 +110,13 @@ has_aarch64_libc() {
     [ "$(aarch64-linux-gnu-gcc -print-file-name=crt1.o)" != crt1.o ]
 }
 
+# No headers are needed: it is looked for while the benchmark runs.
+has_boost_context() {
+    any_exists /usr/lib/*/libboost_context.so* ||
+        any_exists /usr/lib64/libboost_context.so* ||
+        any_exists /usr/lib/libboost_context.so*
+}
+
 missing_of() {
     for need in $1; do
         is_there "$need" || printf '%s ' "$need"
@@ -125,6 +136,7 @@ package_apt() {
     redis-cli) echo 'redis-tools|valkey-tools' ;;
     hiredis-tls) echo 'libssl-dev|-' ;;
     tls-command) echo openssl ;;
+    boost-context) echo 'libboost-context-dev|-' ;;
     clang-runtime) clang_runtime_apt ;;
     aarch64-gcc) echo 'gcc-aarch64-linux-gnu|-' ;;
     aarch64-libc) echo 'libc6-dev-arm64-cross|-' ;;
@@ -150,6 +162,7 @@ package_dnf() {
     hiredis-tls) echo 'openssl-devel|-' ;;
     tls-command) echo openssl ;;
     redis-server | redis-cli) echo 'redis|valkey' ;;
+    boost-context) echo 'boost-context|-' ;;
     clang-format) echo clang-tools-extra ;;
     clang-runtime) echo compiler-rt ;;
     aarch64-* | qemu-aarch64) echo - ;;
@@ -165,6 +178,7 @@ package_apk() {
     hiredis | libevent | jansson | cmocka) echo "$1-dev" ;;
     redis-server) echo 'redis|valkey' ;;
     redis-cli) echo 'redis|valkey-cli' ;;
+    boost-context) echo - ;;
     clang-format) echo clang-extra-tools ;;
     clang-runtime) echo compiler-rt ;;
     aarch64-* | qemu-aarch64) echo - ;;
@@ -182,6 +196,7 @@ package_pacman() {
     hiredis-tls) echo openssl ;;
     tls-command) echo openssl ;;
     redis-server | redis-cli) echo 'redis|valkey' ;;
+    boost-context) echo 'boost-libs|-' ;;
     clang-format) echo clang ;;
     clang-runtime) echo compiler-rt ;;
     aarch64-gcc) echo 'aarch64-linux-gnu-gcc|-' ;;
@@ -294,20 +309,20 @@ without_redis_service() {
 
 # --- main -------------------------------------------------------------------
 
-[ $# -gt 0 ] || die 'usage: install-deps.sh build|run|test|lint|check|fuzz|coverage...'
+[ $# -gt 0 ] || die 'usage: install-deps.sh build|run|test|lint|check|fuzz|coverage|bench...'
 
 wanted=
 for set in "$@"; do
     needs=$(needs_of "$set") ||
-        die "no set called '$set'; there are build, run, test, lint, check, fuzz, coverage"
+        die "no set called '$set'; there are build, run, test, lint, check, fuzz, coverage, bench"
     wanted="$wanted $needs"
 done
 
 missing=$(missing_of "$wanted")
 [ -n "$missing" ] || exit 0
 
-# What a build is poorer without, but is one.
-required=$(printf '%s' "$missing" | sed 's/hiredis-tls //')
+# What a build or a benchmark is poorer without, but is one.
+required=$(printf '%s' "$missing" | sed 's/hiredis-tls //; s/boost-context //')
 
 # Ends for a reason, unless nothing is missing that is required.
 give_up() {

@@ -53,6 +53,12 @@
  *       saves the running flow of control in @from and goes on in @to; returns
  *       when something switches to @from.
  *
+ *   void coro_context_leave(struct coro_context *from,
+ *                           struct coro_context *to);
+ *       goes on in @to and never comes back: what is left is not saved, and
+ *       the function that this stands in need not save registers for it. @from
+ *       is the running one, which nobody may switch to any more.
+ *
  * Context: any thread, but a context belongs to the thread that began it.
  */
 

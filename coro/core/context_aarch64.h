@@ -68,4 +68,20 @@ static inline __attribute__((always_inline)) void coro_context_switch(
                        "v31", "memory", "cc" CORO_CONTEXT_CLOBBER_X18);
 }
 
+static inline _Noreturn __attribute__((always_inline)) void coro_context_leave(
+    struct coro_context *from, struct coro_context *to)
+{
+    (void)from;
+    register struct coro_context *x1 __asm__("x1") = to;
+    __asm__ volatile("ldp x16, x17, [x1]\n\t"
+                     "ldr x29, [x1, #16]\n\t"
+                     "mov sp, x17\n\t"
+                     "mov x30, xzr\n\t"
+                     "br x16\n\t"
+                     :
+                     : "r"(x1)
+                     : "memory");
+    __builtin_unreachable();
+}
+
 #endif

@@ -43,4 +43,11 @@ static inline void coro_context_init(struct coro_context *context, void *bottom,
     context->sp = sp;
 }
 
+static inline _Noreturn void coro_context_leave(struct coro_context *from,
+                                                struct coro_context *to)
+{
+    coro_context_switch(from, to);
+    __builtin_unreachable();
+}
+
 #endif

@@ -30,4 +30,11 @@ static inline void coro_context_switch(struct coro_context *from,
     swapcontext(&from->machine, &to->machine);
 }
 
+static inline _Noreturn void coro_context_leave(struct coro_context *from,
+                                                struct coro_context *to)
+{
+    coro_context_switch(from, to);
+    __builtin_unreachable();
+}
+
 #endif

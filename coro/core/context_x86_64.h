@@ -68,4 +68,17 @@ static inline __attribute__((always_inline)) void coro_context_switch(
                        "memory", "cc" CORO_CONTEXT_CLOBBER_WIDE);
 }
 
+static inline _Noreturn __attribute__((always_inline)) void coro_context_leave(
+    struct coro_context *from, struct coro_context *to)
+{
+    (void)from;
+    __asm__ volatile("movq 8(%[to]), %%rsp\n\t"
+                     "movq 16(%[to]), %%rbp\n\t"
+                     "jmp *0(%[to])\n\t"
+                     :
+                     : [to] "S"(to)
+                     : "memory");
+    __builtin_unreachable();
+}
+
 #endif

@@ -18,7 +18,7 @@
 
 /* Stacks lie a power of two apart, so their tops would all compete for the
  * same few cache sets. Neighbours begin at different lines of their page. */
-#define COLOURS      16
+#define COLOURS      32
 #define COLOUR_BYTES 64
 
 struct coro_stack_slab {

@@ -77,16 +77,14 @@ void coro_loop_forget(struct coro_loop *loop, struct coro_callback *callback)
     ensure(callback->is_queued);
     struct coro_callback *before = NULL;
     struct coro_callback *at = loop->ready_first;
-    size_t position = 0;
-    for (; at && at != callback; at = at->next, position++)
+    for (; at && at != callback; at = at->next)
         before = at;
     ensure(at);
     *(before ? &before->next : &loop->ready_first) = callback->next;
     if (!callback->next)
         loop->ready_last = before;
-    loop->nready--;
-    if (position < loop->pass_left)
-        loop->pass_left--;
+    if (callback == loop->pass_last)
+        loop->pass_last = before;
     callback->is_queued = false;
 }
 
@@ -187,11 +185,11 @@ static void set_timer(struct coro_loop *loop)
 static void look_at_io(struct coro_loop *loop)
 {
     bool is_soon = loop->now_ns - loop->io_looked_ns < IO_EVERY_NS;
-    if (loop->nready > 0 && is_soon)
+    if (coro_schedule_has_ready(loop) && is_soon)
         return;
     loop->io_looked_ns = loop->now_ns;
-    bool may_sleep =
-        loop->nready == 0 && !atomic_load(&loop->stop) && arm_sources(loop);
+    bool may_sleep = !coro_schedule_has_ready(loop) &&
+                     !atomic_load(&loop->stop) && arm_sources(loop);
     if (!may_sleep) {
         event_base_loop(loop->base, EVLOOP_NONBLOCK);
         return;
@@ -419,7 +417,8 @@ static void cancel_all(struct coro_loop *loop)
 {
     list_foreach (link, &loop->tasks)
         coro_task_cancel(list_entry(link, struct coro_task, all));
-    for (int pass = 0; pass < CANCEL_PASSES && loop->nready > 0; pass++) {
+    for (int pass = 0; pass < CANCEL_PASSES && coro_schedule_has_ready(loop);
+         pass++) {
         coro_schedule_pass(loop);
         flush_sources(loop);
         event_base_loop(loop->base, EVLOOP_NONBLOCK);

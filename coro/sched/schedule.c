@@ -6,6 +6,7 @@
 
 #include "coro/base/ensure.h"
 #include "coro/sched/flow.h"
+#include "coro/sched/ready.h"
 #include "coro/sched/tag.h"
 
 static _Thread_local struct coro_loop *current_loop;
@@ -42,70 +43,29 @@ struct coro_flow coro_flow(void)
     return (struct coro_flow){current_loop, coro_task_current()};
 }
 
-/* --- the run queue ------------------------------------------------------- */
-
-static inline void push_ready(struct coro_loop *loop,
-                              struct coro_callback *callback)
-{
-    callback->next = NULL;
-    callback->is_queued = true;
-    if (loop->ready_first)
-        loop->ready_last->next = callback;
-    else
-        loop->ready_first = callback;
-    loop->ready_last = callback;
-    loop->nready++;
-}
-
 /* For what may be called from anywhere, and so from the wrong thread. */
 static inline void check_thread(const struct coro_loop *loop)
 {
     ensure(loop->owner == &current_loop && "a loop belongs to its thread");
 }
 
-static inline struct coro_callback *pop_ready(struct coro_loop *loop)
-{
-    struct coro_callback *first = loop->ready_first;
-    loop->ready_first = first->next;
-    loop->nready--;
-    loop->pass_left--;
-    first->is_queued = false;
-    return first;
-}
-
 void coro_loop_call_soon(struct coro_loop *loop, struct coro_callback *callback)
 {
     ensure(loop && callback->run && !callback->is_queued);
     check_thread(loop);
-    push_ready(loop, callback);
+    callback->is_queued = true;
+    coro_ready_push(loop, callback);
 }
 
 /* --- the switch ---------------------------------------------------------- */
 
-static inline struct coro_task *ready_task(struct coro_callback *ready)
-{
-    return list_entry(ready, struct coro_task, ready);
-}
-
-/* Has the processor load what the switch after the next one will need: the
- * first line of that task, and its topmost frames below it. */
-static inline void fetch_ahead(const struct coro_callback *ready)
-{
-    if (!ready)
-        return;
-    const char *task = (const char *)ready - offsetof(struct coro_task, ready);
-    __builtin_prefetch(task);
-    __builtin_prefetch(task - 64);
-    __builtin_prefetch(task - 128);
-}
-
 /* The task to hand over to, or NULL when the loop's frame has to decide. */
 static inline struct coro_task *next_task(struct coro_loop *loop)
 {
-    if (loop->pass_left == 0 || !loop->ready_first || loop->ready_first->run)
+    if (!loop->pass_last || loop->ready_first->run)
         return NULL;
-    struct coro_task *next = ready_task(pop_ready(loop));
-    fetch_ahead(loop->ready_first);
+    struct coro_task *next = coro_ready_task(coro_ready_pop(loop));
+    coro_ready_fetch_frames(loop->ready_first);
     return next;
 }
 
@@ -115,8 +75,40 @@ static inline void set_current(struct coro_loop *loop, struct coro_task *task)
     atomic_store_explicit(&loop->current, task, memory_order_relaxed);
 }
 
-/* A task that has ended can't free the stack that it stands on: the next one
- * to run does it. */
+static inline struct coro_callback **idle_place(struct coro_loop *loop,
+                                                bool is_large)
+{
+    return is_large ? &loop->idle_large : &loop->idle;
+}
+
+static __attribute__((noinline)) void free_value(struct coro_task *task)
+{
+    if (task->free_value)
+        coro_tag_call(task->tag, task->free_value, task->ended.value);
+    task->free_value = NULL;
+}
+
+static inline void free_task(struct coro_loop *loop, struct coro_task *task)
+{
+    ensure(task->state == CORO_TASK_DONE &&
+           "a task that has not ended can't be freed");
+    ensure(!(task->traits & CORO_TASK_HAS_CANARY) ||
+           coro_stack_is_sound(&task->stack));
+    if (task->ended.value)
+        free_value(task);
+    struct coro_callback **place =
+        idle_place(loop, task->traits & CORO_TASK_IS_LARGE);
+    task->ready.next = *place;
+    *place = &task->ready;
+}
+
+void coro_task_destroy(struct coro_task *task)
+{
+    free_task(task->loop, task);
+}
+
+/* A task that has ended can't be used again while it stands on its stack: the
+ * next one to run frees it. */
 static inline void bury(struct coro_loop *loop)
 {
     struct coro_task *task = loop->ended;
@@ -124,7 +116,8 @@ static inline void bury(struct coro_loop *loop)
         return;
     loop->ended = NULL;
     coro_sanitize_end(&task->notes);
-    coro_task_unref(task);
+    if (--task->nrefs == 0)
+        free_task(loop, task);
 }
 
 static _Noreturn __attribute__((noinline, cold)) void overflowed(
@@ -137,11 +130,12 @@ static _Noreturn __attribute__((noinline, cold)) void overflowed(
     abort();
 }
 
-/* Leaves the running task for the next one; returns when it is run again. */
+/* Leaves the running task for the next one; returns when it is run again, which
+ * is then the running task: to find it so takes less than to keep it. */
 static __attribute__((noinline)) int suspend(struct coro_loop *loop,
                                              struct coro_task *self)
 {
-    if (__builtin_expect(self->has_canary, 0) &&
+    if (__builtin_expect(self->traits & CORO_TASK_HAS_CANARY, 0) &&
         !coro_stack_is_sound(&self->stack))
         overflowed(self);
     struct coro_task *next = next_task(loop);
@@ -159,6 +153,7 @@ static __attribute__((noinline)) int suspend(struct coro_loop *loop,
         coro_sanitize_leave(&self->notes, &loop->notes, false);
         coro_context_switch(&self->context, &loop->context);
     }
+    self = coro_loop_running(loop);
     coro_sanitize_arrive(&self->notes, &loop->notes);
     bury(loop);
     return self->wake_status;
@@ -190,18 +185,19 @@ static void run_errands(struct coro_loop *loop)
 
 void coro_schedule_pass(struct coro_loop *loop)
 {
-    loop->pass_left = loop->nready;
+    loop->pass_last = coro_schedule_has_ready(loop) ? loop->ready_last : NULL;
     atomic_store_explicit(
         &loop->npasses,
         atomic_load_explicit(&loop->npasses, memory_order_relaxed) + 1,
         memory_order_relaxed);
-    while (loop->pass_left > 0) {
-        struct coro_callback *ready = pop_ready(loop);
+    while (loop->pass_last) {
+        struct coro_callback *ready = coro_ready_pop(loop);
         if (ready->run) {
+            ready->is_queued = false;
             ready->run(ready);
             continue;
         }
-        enter(loop, ready_task(ready));
+        enter(loop, coro_ready_task(ready));
         run_errands(loop);
     }
 }
@@ -216,18 +212,18 @@ void coro_call_on_loop_stack(void (*function)(void *argument), void *argument)
     struct coro_loop *loop = self->loop;
     /* With nothing left in the pass, suspend() goes to the loop's frame, which
      * comes back here when the errand is done. */
-    size_t pass_left = loop->pass_left;
-    loop->pass_left = 0;
+    struct coro_callback *pass_last = loop->pass_last;
+    loop->pass_last = NULL;
     loop->errand = (struct coro_errand){function, argument, self};
     int wake_status = self->wake_status;
     suspend(loop, self);
     self->wake_status = wake_status;
-    loop->pass_left = pass_left;
+    loop->pass_last = pass_last;
 }
 
 /* --- parking and waking -------------------------------------------------- */
 
-static struct coro_task *running_task(void)
+static inline struct coro_task *running_task(void)
 {
     struct coro_task *self = coro_task_current();
     ensure(self && "a suspending function needs to be called by a task");
@@ -257,7 +253,7 @@ int coro_park_for(struct list *waiters, int64_t deadline_ms,
                   const char *waits_for)
 {
     struct coro_task *self = running_task();
-    struct coro_loop *loop = self->loop;
+    struct coro_loop *loop = current_loop;
     if (take_cancellation(self))
         return -ECANCELED;
     if (deadline_ms != CORO_NEVER) {
@@ -276,7 +272,7 @@ int coro_park_for(struct list *waiters, int64_t deadline_ms,
 int coro_sleep_until(int64_t deadline_ms)
 {
     struct coro_task *self = running_task();
-    struct coro_loop *loop = self->loop;
+    struct coro_loop *loop = current_loop;
     if (deadline_ms <= loop->wheel.now_ms)
         return coro_relax();
     if (take_cancellation(self))
@@ -297,12 +293,13 @@ int coro_sleep(int64_t delay_ms)
 int coro_relax(void)
 {
     struct coro_task *self = running_task();
+    struct coro_loop *loop = current_loop;
     if (take_cancellation(self))
         return -ECANCELED;
     self->wake_status = 0;
     self->state = CORO_TASK_READY;
-    push_ready(self->loop, &self->ready);
-    return suspend(self->loop, self);
+    coro_ready_push(loop, &self->ready);
+    return suspend(loop, self);
 }
 
 void coro_wake(struct coro_task *task, int status)
@@ -313,7 +310,7 @@ void coro_wake(struct coro_task *task, int status)
     coro_timer_stop(&task->timer);
     task->wake_status = status;
     task->state = CORO_TASK_READY;
-    push_ready(task->loop, &task->ready);
+    coro_ready_push(task->loop, &task->ready);
 }
 
 bool coro_wake_first(struct list *waiters, int status)
@@ -348,8 +345,8 @@ static __attribute__((noinline)) void run_deferred(struct coro_task *self)
 
 /* The last switch of a task. It is made from its first frame, by a jump: calls
  * that never return would put the processor's return predictor out of step. */
-static inline void leave_for_ever(struct coro_loop *loop,
-                                  struct coro_task *self)
+static inline _Noreturn void leave_for_ever(struct coro_loop *loop,
+                                            struct coro_task *self)
 {
     struct coro_task *next = next_task(loop);
     loop->ended = self;
@@ -357,21 +354,24 @@ static inline void leave_for_ever(struct coro_loop *loop,
     if (next)
         next->state = CORO_TASK_RUNNING;
     coro_sanitize_leave(&self->notes, next ? &next->notes : &loop->notes, true);
-    coro_context_switch(&self->context, next ? &next->context : &loop->context);
+    coro_context_leave(&self->context, next ? &next->context : &loop->context);
 }
 
 /* The first frame of each task's stack. */
-static void task_main(void)
+static _Noreturn void task_main(void)
 {
     coro_context_is_first();
     struct coro_loop *loop = current_loop;
     struct coro_task *self = coro_loop_running(loop);
     coro_sanitize_arrive(&self->notes, &loop->notes);
+    /* Where one is new, the next one often is. */
+    coro_ready_fetch_life(loop->ready_first);
     bury(loop);
     int result = -ECANCELED;
     if (!take_cancellation(self))
         result = self->function(self->argument);
-    if (self->has_canary && !coro_stack_is_sound(&self->stack))
+    if ((self->traits & CORO_TASK_HAS_CANARY) &&
+        !coro_stack_is_sound(&self->stack))
         overflowed(self);
     if (self->deferred)
         run_deferred(self);
@@ -381,49 +381,47 @@ static void task_main(void)
     loop->ntasks--;
     tell_end(self, result);
     leave_for_ever(loop, self);
-    ensure(self->state == CORO_TASK_DONE && false);
 }
 
-/* Another thread that looks at the tag of a task that has just ended must not
- * find there what is noted in a stack that is free. */
-_Static_assert(offsetof(struct coro_task, tag) + sizeof(uint64_t) <=
-                   sizeof(struct coro_task) - sizeof(struct coro_stack_free),
-               "a tag is never overwritten by anything but a tag");
-
-/* A task on @stack, at the very top of it; all fields set but its purpose. */
-static struct coro_task *place_task(struct coro_loop *loop,
-                                    struct coro_stack stack)
+/* The idle one freed last, else a new one; NULL: no memory. */
+static inline struct coro_task *take_task(struct coro_loop *loop, bool is_large)
 {
-    uintptr_t at = (uintptr_t)stack.top - sizeof(struct coro_task);
-    struct coro_task *task = (void *)(at & ~(uintptr_t)63);
-    char *floor = stack.bottom;
-    if (stack.has_canary)
+    struct coro_callback **place = idle_place(loop, is_large);
+    struct coro_callback *idle = *place;
+    if (!idle)
+        return coro_task_make(loop, is_large);
+    *place = idle->next;
+    coro_ready_fetch_life(idle->next);
+    return coro_ready_task(idle);
+}
+
+/* As coro_tag(), which a task that spawns need not call. */
+static inline uint64_t tag_of_spawner(void)
+{
+    const struct coro_task *self = coro_task_current();
+    return self ? self->tag : coro_tag();
+}
+
+/* Whatever of @task may differ from one life to the next, but its purpose. */
+static inline void begin_life(struct coro_loop *loop, struct coro_task *task)
+{
+    char *floor = task->stack.bottom;
+    if ((task->traits & CORO_TASK_HAS_CANARY))
         floor += CORO_STACK_CANARY_BYTES;
-    coro_sanitize_begin(&task->notes, floor, (size_t)(stack.top - floor));
+    coro_sanitize_begin(&task->notes, floor, (size_t)(task->stack.top - floor));
     coro_context_init(&task->context, floor, task, task_main);
-    task->ready.run = NULL;
-    task->ready.is_queued = false;
-    task->loop = loop;
+    task->since_ms = loop->wheel.now_ms;
     task->wake_status = 0;
     task->state = CORO_TASK_NEW;
     task->is_cancelling = false;
     task->is_ending = false;
-    task->waits_for = NULL;
-    task->awaits = NULL;
-    task->generator = NULL;
-    task->deferred = NULL;
-    list_init(&task->waiting);
-    coro_timer_init(&task->timer, wake_late);
-    coro_future_init(&task->ended);
-    task->ncancels = 0;
-    task->free_value = NULL;
-    task->group = NULL;
     task->id = ++loop->last_id;
-    task->since_ms = loop->wheel.now_ms;
-    atomic_store_explicit(&task->tag, coro_tag(), memory_order_relaxed);
-    task->stack = stack;
-    task->has_canary = stack.has_canary;
-    return task;
+    atomic_store_explicit(&task->tag, tag_of_spawner(), memory_order_relaxed);
+    task->ncancels = 0;
+    task->ended.value = NULL;
+    task->ended.status = 0;
+    task->ended.state = CORO_FUTURE_PENDING;
+    task->group = NULL;
 }
 
 int coro_spawn(struct coro_loop *loop, coro_task_fn *function, void *argument,
@@ -436,20 +434,17 @@ int coro_spawn(struct coro_loop *loop, coro_task_fn *function, void *argument,
     check_thread(loop);
     if (loop->is_closing)
         return -ESHUTDOWN;
-    struct coro_stack stack;
-    int status = coro_stack_take(
-        options->large_stack ? &loop->large_stacks : &loop->stacks, &stack);
-    if (status < 0)
-        return status;
-    struct coro_task *task = place_task(loop, stack);
+    struct coro_task *task = take_task(loop, options->large_stack);
+    if (!task)
+        return -ENOMEM;
+    begin_life(loop, task);
     task->function = function;
     task->argument = argument;
     task->name = options->name ? options->name : "task";
-    task->is_large = options->large_stack;
     task->nrefs = ret_task ? 2 : 1;
     list_append(&loop->tasks, &task->all);
     loop->ntasks++;
-    push_ready(loop, &task->ready);
+    coro_ready_push(loop, &task->ready);
     if (ret_task)
         *ret_task = task;
     return 0;

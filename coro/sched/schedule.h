@@ -28,42 +28,60 @@
 #include "coro/sched/task.h"
 #include "coro/sched/wheel.h"
 
+/* One byte and no bit fields: to set one of those would read it first, and the
+ * first touch of a new page, when it is a read, costs another page fault. */
+#define CORO_TASK_HAS_CANARY 1 /* the stack has no better guard */
+#define CORO_TASK_IS_LARGE   2 /* it belongs to the loop's large stacks */
+
+/* Begins a line of the caches. */
+#define CORO_CACHE_LINE _Alignas(64)
+
 /*
- * Lies at the top of its own stack. What a switch needs fills the first cache
- * line, what a wait needs the second, and the frames of a task that waits lie
- * just below.
+ * Lies at the top of its own stack, in whole cache lines: a switch touches the
+ * first, and the frames of a task that waits lie just below. A life without a
+ * wait touches the first, third and fourth.
+ *
+ * A task that is freed keeps its stack, and the next one gets both. What was
+ * undone when it ended (that it is in no list, has nothing deferred, is
+ * referred to by no future) is then not done again.
  */
 struct coro_task {
     struct coro_context context;
-    struct coro_callback ready; /* its place in the run queue */
+    struct coro_callback ready; /* its place in the run queue, or among idle */
     int64_t since_ms;   /* of the last change of state, by the loop's clock */
     int wake_status;    /* what the suspending call will return */
     uint8_t state;      /* enum coro_task_state */
     bool is_cancelling; /* asked to end, not yet seen */
-    bool has_canary;    /* its stack has no better guard */
     bool is_ending;     /* its function has returned: it can't suspend */
+    uint8_t traits;     /* of its stack: CORO_TASK_HAS_CANARY and so on */
 
-    struct coro_loop *loop;
+    /* A wait. */
+    CORO_CACHE_LINE struct coro_loop *loop;
     const char *waits_for;   /* what it waits for, or waited for last */
     struct list waiting;     /* in what it waits for, if that is a list */
     struct coro_timer timer; /* the deadline of its present wait */
 
-    struct coro_future ended;
-    void (*free_value)(void *value); /* what ended.value is freed with */
-    unsigned ncancels;               /* asked for and not taken back */
-    unsigned nrefs; /* the loop's own until it ended, and handles */
-    bool is_large;  /* which pool its stack belongs to */
-    coro_task_fn *function;
+    /* A life. */
+    CORO_CACHE_LINE coro_task_fn *function;
     void *argument;
     const char *name;
     uint64_t id;
-    _Atomic(uint64_t) tag; /* whose work it does; also read by other threads */
     struct list all;       /* in the loop's list of tasks */
-    struct coro_group *group; /* its owner, or NULL */
-    struct list in_group;
-    const struct coro_awaits *awaits;  /* whose ends it waits for, or NULL */
-    struct coro_gen *generator;        /* the innermost one it stands in */
+    _Atomic(uint64_t) tag; /* whose work it does; other threads may read it at
+                            * any time, and find nothing but tags here */
+
+    /* Its end. */
+    CORO_CACHE_LINE struct coro_future ended;
+    struct coro_group *group;          /* its owner, or NULL */
     struct coro_defer_block *deferred; /* what is undone when it ends */
+    unsigned nrefs;    /* the loop's own until it ended, and handles */
+    unsigned ncancels; /* asked for and not taken back */
+
+    /* Seldom needed, or always the same on this stack. */
+    CORO_CACHE_LINE struct list in_group;
+    struct coro_gen *generator;       /* the innermost one it stands in */
+    const struct coro_awaits *awaits; /* whose ends it waits for, or NULL */
+    void (*free_value)(void *value);  /* of ended.value; NULL without one */
     struct coro_stack stack;
     struct coro_sanitize notes;
 };
@@ -80,10 +98,9 @@ struct coro_loop {
     _Atomic(struct coro_task *) current; /* written by its own thread only */
     struct coro_callback *ready_first;
     struct coro_callback *ready_last;
-    size_t nready;
-    size_t pass_left;        /* how many of the present pass are to run */
-    struct coro_task *ended; /* left its stack for ever; to be buried */
-    const void *owner;       /* the thread that it belongs to */
+    struct coro_callback *pass_last; /* of the present pass; NULL: it is over */
+    struct coro_task *ended;         /* left its stack for ever; to be buried */
+    const void *owner;               /* the thread that it belongs to */
     struct coro_errand errand;
     _Atomic(struct coro_task *) served; /* whose errand is being run */
     _Atomic(uint64_t) npasses;
@@ -92,6 +109,8 @@ struct coro_loop {
 
     struct coro_stack_pool stacks;
     struct coro_stack_pool large_stacks;
+    struct coro_callback *idle; /* tasks to be used again, last one first */
+    struct coro_callback *idle_large;
     struct list tasks;
     size_t ntasks;
     uint64_t last_id;
@@ -133,6 +152,12 @@ static inline struct coro_task *coro_loop_served(const struct coro_loop *loop)
     struct coro_task *task = coro_loop_running(loop);
     return task ? task
                 : atomic_load_explicit(&loop->served, memory_order_relaxed);
+}
+
+/** True when something is in the run queue. */
+static inline bool coro_schedule_has_ready(const struct coro_loop *loop)
+{
+    return loop->ready_first != NULL;
 }
 
 /** Runs what is ready now, once each. Context: loop thread, not in a task. */
@@ -219,7 +244,15 @@ void coro_task_cancel_later(struct coro_task *self);
  */
 bool coro_task_wait_out(struct coro_task *task);
 
-/** Frees a task that is referred to by nobody and has ended. */
+/**
+ * Makes a task on a stack that no task was on before: in no list, with nothing
+ * to be undone, its purpose not set.
+ *
+ * Returns NULL when there is no memory. Ownership: the loop's.
+ */
+struct coro_task *coro_task_make(struct coro_loop *loop, bool is_large);
+
+/** Keeps a task that is referred to by nobody and has ended for the next. */
 void coro_task_destroy(struct coro_task *task);
 
 /**

@@ -23,15 +23,36 @@ void coro_task_unref(struct coro_task *task)
         coro_task_destroy(task);
 }
 
-void coro_task_destroy(struct coro_task *task)
+/* At the very top of @stack. */
+static struct coro_task *place_task(struct coro_loop *loop,
+                                    const struct coro_stack *stack,
+                                    uint8_t traits)
 {
-    struct coro_loop *loop = task->loop;
-    ensure(task->state == CORO_TASK_DONE &&
-           "a task that has not ended can't be freed");
-    if (task->free_value)
-        coro_tag_call(task->tag, task->free_value, task->ended.value);
-    coro_stack_give(task->is_large ? &loop->large_stacks : &loop->stacks,
-                    task->stack);
+    uintptr_t at = (uintptr_t)stack->top - sizeof(struct coro_task);
+    struct coro_task *task = (void *)(at & ~(uintptr_t)63);
+    task->ready.run = NULL;
+    task->traits = traits;
+    task->loop = loop;
+    list_init(&task->waiting);
+    coro_timer_init(&task->timer, NULL);
+    task->deferred = NULL;
+    coro_future_init(&task->ended);
+    task->free_value = NULL;
+    task->generator = NULL;
+    task->awaits = NULL;
+    task->stack = *stack;
+    return task;
+}
+
+struct coro_task *coro_task_make(struct coro_loop *loop, bool is_large)
+{
+    struct coro_stack stack;
+    if (coro_stack_take(is_large ? &loop->large_stacks : &loop->stacks,
+                        &stack) < 0)
+        return NULL;
+    int traits = (stack.has_canary ? CORO_TASK_HAS_CANARY : 0) |
+                 (is_large ? CORO_TASK_IS_LARGE : 0);
+    return place_task(loop, &stack, (uint8_t)traits);
 }
 
 static void run_deferred(void *argument)

@@ -85,8 +85,8 @@ static struct flow *arrive(void)
 
 static _Noreturn void end(struct flow *self)
 {
-    go_home(self, true);
-    abort();
+    coro_sanitize_leave(&self->notes, &scene.home.notes, true);
+    coro_context_leave(&self->context, &scene.home.context);
 }
 
 static void flow_init(struct flow *flow, void (*entry)(void))

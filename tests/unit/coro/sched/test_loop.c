@@ -189,7 +189,7 @@ static void a_task_that_stops_the_loop_as_it_ends_leaves_nothing_behind(
     int result = 0;
     assert_int_equal(run(*state, stop_and_return, &values[0], &result), 0);
     assert_int_equal(result, 7);
-    assert_int_equal(((struct coro_loop *)*state)->nready, 0);
+    assert_false(coro_schedule_has_ready(*state));
     assert_int_equal(run(*state, relax_and_return, &values[1], &result), 0);
     assert_int_equal(result, 8);
 }

@@ -10,7 +10,9 @@
 #include <cmocka.h>
 
 #include "coro/core/guard.h"
+#include "coro/sched/defer.h"
 #include "coro/sched/future.h"
+#include "coro/sched/group.h"
 #include "coro/sched/loop.h"
 #include "coro/sched/schedule.h"
 #include "coro/sched/task.h"
@@ -267,6 +269,78 @@ static void a_thousand_tasks_one_after_the_other_need_two_stacks(void **state)
     assert_int_equal(scene.number[0], 2);
 }
 
+static int rest(void *argument)
+{
+    (void)argument;
+    coro_sleep_until(CORO_NEVER);
+    return 0;
+}
+
+static void forget_value(void *value)
+{
+    struct scene *scene = value;
+    scene->number[0]++;
+}
+
+static void forget_deferred(void *argument)
+{
+    struct scene *scene = argument;
+    scene->number[1]++;
+}
+
+/* Leaves as much behind as a task can. */
+static int live_to_the_full(void *argument)
+{
+    if (coro_defer(forget_deferred, argument) < 0)
+        return -ENOMEM;
+    coro_task_cancel(coro_task_current());
+    coro_sleep(1);
+    coro_sleep(1);
+    return coro_task_return(argument, forget_value);
+}
+
+static int spawn_on_used_stack(void *argument)
+{
+    struct scene *scene = argument;
+    struct coro_task *old, *new;
+    struct coro_group group;
+    coro_group_init(&group, coro_loop_current());
+    coro_group_spawn_task(&group, live_to_the_full, scene, NULL, &old);
+    coro_group_wait(&group, CORO_NEVER);
+    coro_task_unref(old);
+    scene->number[2] = scene->number[0];
+    spawn(rest, scene, &new);
+    scene->flag[0] = new == old;
+    scene->flag[1] = coro_task_value(new) || coro_task_is_cancelling(new);
+    scene->flag[2] = new->group || new->deferred || new->is_ending;
+    scene->status[0] = (int)coro_task_state(new);
+    scene->status[1] = coro_task_result(new);
+    scene->status[2] = (int)coro_task_ncancels(new);
+    coro_relax();
+    coro_task_cancel(new);
+    scene->status[3] = coro_task_wait(new, CORO_NEVER, &scene->status[4]);
+    coro_task_unref(new);
+    return 0;
+}
+
+static void a_task_on_a_used_stack_begins_as_any_other(void **state)
+{
+    (void)state;
+    struct scene scene;
+    run(spawn_on_used_stack, &scene);
+    assert_true(scene.flag[0]);
+    assert_false(scene.flag[1]);
+    assert_false(scene.flag[2]);
+    assert_int_equal(scene.number[2], 1);
+    assert_int_equal(scene.status[0], CORO_TASK_NEW);
+    assert_int_equal(scene.status[1], -EINPROGRESS);
+    assert_int_equal(scene.status[2], 0);
+    assert_int_equal(scene.status[3], 0);
+    assert_int_equal(scene.status[4], 0);
+    assert_int_equal(scene.number[0], 1);
+    assert_int_equal(scene.number[1], 1);
+}
+
 static int stay_for_two_suspensions(void *argument)
 {
     struct scene *scene = argument;
@@ -344,13 +418,6 @@ static void each_task_is_the_current_one_while_it_runs(void **state)
 
 /* --- stacks -------------------------------------------------------------- */
 
-static int rest(void *argument)
-{
-    (void)argument;
-    coro_sleep_until(CORO_NEVER);
-    return 0;
-}
-
 static int measure_idle(void *argument)
 {
     struct scene *scene = argument;
@@ -420,6 +487,7 @@ int main(void)
         cmocka_unit_test(a_large_stack_holds_what_an_ordinary_one_does_not),
         cmocka_unit_test(a_reference_keeps_a_task_beyond_its_end),
         cmocka_unit_test(a_thousand_tasks_one_after_the_other_need_two_stacks),
+        cmocka_unit_test(a_task_on_a_used_stack_begins_as_any_other),
         cmocka_unit_test(a_task_goes_through_its_states),
         cmocka_unit_test(each_task_is_the_current_one_while_it_runs),
         cmocka_unit_test(an_idle_coroutine_costs_one_page),
