@@ -215,9 +215,6 @@ static int supervisor_main(void *argument)
     reap(supervisor);
     if (status == 0)
         status = start_seats(supervisor);
-    /* Of what ended before signals were blocked, none tells. */
-    if (status == 0)
-        reap(supervisor);
     if (status < 0) {
         log_line(LOG_LEVEL_ERROR, NULL, NULL, 0, "can't start: %s",
                  strerror(-status));
