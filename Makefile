@@ -106,6 +106,8 @@ SOURCES_master := $(filter-out master/main.c,$(wildcard master/*.c master/*/*.c)
 SCRIPTS := $(wildcard master/queue/scripts/*.lua)
 SOURCES_fuzz := $(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c))
 SOURCES_support := $(wildcard tests/support/*.c) $(SOURCES_fuzz)
+# What benchmarks need of it, without cmocka.
+SOURCES_family := tests/support/family.c
 
 object = $(addprefix $(BUILD)/obj/,$(addsuffix .o,$(basename $(1))))
 
@@ -216,7 +218,8 @@ OOM_FUNCTIONS := malloc calloc realloc reallocarray aligned_alloc strdup \
 $(BUILD)/tests/integration/test_oom_%: \
     LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(OOM_FUNCTIONS))
 
-$(call object,$(TESTS) $(SOURCES_support)): | deps-test
+$(call object,$(TESTS) $(filter-out $(SOURCES_family),$(SOURCES_support))): \
+    | deps-test
 
 tests: $(PROGRAM) examples $(call test_program,$(TESTS))
 
@@ -339,7 +342,7 @@ demo: deps-run $(PROGRAM)
 	@PROGRAM=$(PROGRAM) examples/demo.sh
 
 BENCHES := $(wildcard bench/bench_*.c)
-SOURCES_bench := $(filter-out $(BENCHES),$(wildcard bench/*.c))
+SOURCES_bench := $(filter-out $(BENCHES),$(wildcard bench/*.c)) $(SOURCES_family)
 bench_program = $(addprefix $(BUILD)/,$(basename $(1)))
 
 define bench_rule

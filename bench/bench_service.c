@@ -1,6 +1,7 @@
 /*
  * What a user of the service sees from outside: how soon a pushed job starts,
- * how many can sleep at once, and what the process takes when it does nothing.
+ * how many can sleep at once, and what it takes when it does nothing: CPU and
+ * memory are those of the supervisor and of its one child together.
  *
  * All of it is measured at the built program, with at-least-once, which is the
  * default, and then with at-most-once. When a handler starts is told by the log
@@ -41,9 +42,11 @@ static const char *key_prefix;
 static void start_program(struct server *server, const char *handler,
                           const char *concurrency, const char *log_level)
 {
-    program_start(
-        &program, server,
-        &(struct program_options){handler, concurrency, log_level, delivery});
+    program_start(&program, server,
+                  &(struct program_options){.handler = handler,
+                                            .concurrency = concurrency,
+                                            .log_level = log_level,
+                                            .delivery = delivery});
 }
 
 static void report_named(const struct report_row *row)
@@ -226,9 +229,9 @@ static void report_idle(struct server *server)
     double clients = server_info(server, "connected_clients");
     start_program(server, "sleep", "256", "warn");
     clients = server_info(server, "connected_clients") - clients;
-    double cpu = measure_process_seconds(program.pid);
+    double cpu = program_cpu(&program);
     size_t ncommands = server_count_commands(server, IDLE_SECONDS);
-    cpu = measure_process_seconds(program.pid) - cpu;
+    cpu = program_cpu(&program) - cpu;
     program_stop(&program);
     report_named(&(struct report_row){
         .key = "idle_commands",
@@ -267,7 +270,7 @@ static double resident_bytes(struct server *server, size_t nwaiting)
         server_fill(server, "queue", nwaiting);
     program_wait_lines(&program, "Wait 3600", 256);
     sleep(1);
-    double bytes = measure_status_bytes(program.pid, "VmRSS");
+    double bytes = program_bytes(&program, "VmRSS");
     /* Asked twice, it does not wait for the jobs. */
     kill(program.pid, SIGTERM);
     usleep(ASK_AGAIN_US);

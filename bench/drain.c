@@ -58,14 +58,14 @@ static struct drain drain_by_corq(struct server *server,
                                             .log_level = "warn",
                                             .delivery = drainer->delivery});
     double redis_cpu = server_cpu(server);
-    double own_cpu = measure_process_seconds(program.pid);
+    double own_cpu = program_cpu(&program);
     int64_t start_ns = coro_now_ns();
     server_do(server, "RENAME " DRAIN_KEY " queue");
     while (server_integer(server, "LLEN queue") > 0)
         usleep(LOOK_US);
     int64_t took_ns = coro_now_ns() - start_ns;
     redis_cpu = server_cpu(server) - redis_cpu;
-    own_cpu = measure_process_seconds(program.pid) - own_cpu;
+    own_cpu = program_cpu(&program) - own_cpu;
     usleep(FINISH_US);
     program_stop(&program);
     if (server_integer(server, "EXISTS queue corq:dead corq:owners") > 0)

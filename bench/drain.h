@@ -27,7 +27,7 @@
 struct drain {
     double jobs_per_second;
     double redis_us; /* CPU of Redis for each job */
-    double own_us;   /* CPU of the program for each job */
+    double own_us;   /* CPU of the program, of all its processes */
 };
 
 enum drain_figure { DRAIN_RATE, DRAIN_REDIS, DRAIN_OWN };

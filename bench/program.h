@@ -1,10 +1,13 @@
 /*
- * The built program, run beside a benchmark with its log in a pipe.
+ * The built program, run beside a benchmark with its log in a pipe: a
+ * supervisor and its children, a family, which is measured as one.
  *
  *     struct program program;
  *     program_start(&program, &server,
- *                   &(struct program_options){"sleep", "256", "info",
- *                                             "at-least-once"});
+ *                   &(struct program_options){.handler = "sleep",
+ *                                             .concurrency = "256",
+ *                                             .log_level = "info",
+ *                                             .delivery = "at-least-once"});
  *     program_wait_lines(&program, "Done ", 1);
  *     program_stop(&program);
  */
@@ -13,16 +16,18 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/resource.h>
+#include <sys/types.h>
 
 #include "bench/server.h"
 
+#define PROGRAM_PROCESSES_MOST 64
+
 struct program {
-    pid_t pid;
+    pid_t pid; /* of the supervisor, whose children take the jobs */
+    size_t nprocesses;
     int log_fd;
     char line[1 << 16]; /* what was read and not yet looked at */
     size_t line_len;
-    struct rusage usage; /* after program_stop() */
 };
 
 /* As on the command line. */
@@ -31,11 +36,12 @@ struct program_options {
     const char *concurrency;
     const char *log_level;
     const char *delivery;
+    size_t nprocesses; /* 0: one */
 };
 
 /**
  * Starts `corq run` on the queue "queue" of @server, from the directory that
- * $BUILD names, and waits until it waits for jobs.
+ * $BUILD names, and waits until all of its processes wait for jobs.
  */
 void program_start(struct program *program, struct server *server,
                    const struct program_options *options);
@@ -46,7 +52,13 @@ void program_start(struct program *program, struct server *server,
  */
 int64_t program_wait_lines(struct program *program, const char *text, size_t n);
 
-/** Asks the program to end, waits for it, and fills in its usage. */
+/** CPU seconds of the whole family: the supervisor and the living children. */
+double program_cpu(const struct program *program);
+
+/** A field of /proc/PID/status in bytes, summed over the whole family. */
+double program_bytes(const struct program *program, const char *field);
+
+/** Asks the program to end, and waits for it. */
 void program_stop(struct program *program);
 
 #endif
