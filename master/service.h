@@ -45,7 +45,8 @@ struct service_options {
     const struct shared *shared;
     size_t place; /* of its own vitals in there */
     int link_fd;
-    bool is_one_of_many; /* another child tells what is wrong with the server */
+    bool is_one_of_many; /* another child tells what is wrong with the server,
+                            and looks for what was left by dead processes */
 };
 
 struct service_result {

@@ -196,6 +196,7 @@ static int start_common(struct service *service)
                            .process = service->identity,
                            .schedule = &service->schedule,
                            .lease_ms = service->options->lease_ms,
+                           .is_one_of_many = service->is_one_of_many,
                        });
 }
 

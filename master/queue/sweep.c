@@ -292,8 +292,8 @@ static int main_loop(void *argument)
 {
     struct sweep *sweep = argument;
     int64_t every_ms = sweep->lease_ms / LOOKS;
-    /* At the start everybody looks for those that certainly are no more. */
-    bool is_due = true;
+    /* At the start it is looked for those that certainly are no more. */
+    bool is_due = sweep->looks_at_start;
     for (;;) {
         if (coro_redis_wait_up(sweep->redis, CORO_NEVER) < 0)
             return -ECANCELED;
@@ -315,6 +315,7 @@ int sweep_start(struct sweep *sweep, const struct sweep_options *options)
         .schedule = options->schedule,
         .lease_ms = options->lease_ms,
         .empty_ms = EMPTY_MS,
+        .looks_at_start = !options->is_one_of_many,
         .cursor = "0",
     };
     list_init(&sweep->suspects);

@@ -7,10 +7,10 @@
  * of Redis every lease is gone, and everybody lives. So orphans run again
  * within about two leases.
  *
- * Sooner where it is certain: every process, when it starts, looks for leases
- * of processes of the same boot and pid namespace that are no more. Whoever has
- * a supervisor that lives is left to that, which knows why it died (recover.h),
- * for as long as its lease lasts.
+ * Sooner where it is certain: one process of those that are started together
+ * looks, when it starts, for leases of processes of the same boot and pid
+ * namespace that are no more. Whoever has a supervisor that lives is left to
+ * that, which knows why it died (recover.h), for as long as its lease lasts.
  *
  * A process is forgotten when nothing of it was found at two looks further
  * apart than a blocked pop lasts: a pop that it left at the server may yet
@@ -19,6 +19,8 @@
  */
 #ifndef MASTER_QUEUE_SWEEP_H
 #define MASTER_QUEUE_SWEEP_H
+
+#include <stdbool.h>
 
 #include "coro/io/redis.h"
 #include "coro/sched/group.h"
@@ -40,6 +42,7 @@ struct sweep {
     uint64_t generation;  /* of the connection then */
     uint64_t nlooks;
     char cursor[24]; /* of the net's SCAN */
+    bool looks_at_start;
     struct trouble trouble;
 };
 
@@ -49,6 +52,10 @@ struct sweep_options {
     const char *process; /* our identity */
     const struct schedule *schedule;
     int64_t lease_ms; /* of the fleet's processes; ours, if they differ */
+
+    /* Another process that was started with this one looks for those that are
+     * certainly no more: each of n, they would look at n leases at once. */
+    bool is_one_of_many;
 };
 
 /**

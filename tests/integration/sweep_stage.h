@@ -17,6 +17,7 @@
 
 static struct sweep sweep;
 static struct schedule schedule;
+static bool is_one_of_many;
 
 /* Starts the sweeper of the process that leads. */
 static inline void begin(struct stage *stage)
@@ -33,6 +34,7 @@ static inline void begin(struct stage *stage)
                                         .process = least.owner.process,
                                         .lease_ms = least.owner.lease_ms,
                                         .schedule = &schedule,
+                                        .is_one_of_many = is_one_of_many,
                                     }) == 0);
 }
 

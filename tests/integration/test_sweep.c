@@ -217,7 +217,7 @@ static int follow(void *argument)
     schedule.is_leader = false;
     int64_t time_ms = coro_after(2 * LEASE_MS);
     expect_that(stage_wait_until(is_past, &time_ms));
-    expect_that(sweep.nlooks == 1);
+    expect_that(sweep.nlooks == (is_one_of_many ? 0 : 1));
     expect_that(least_gives(stage, "3", "HLEN " DEAD_INFLIGHT));
     schedule.is_leader = true;
     expect_that(least_sees(stage, "6", "LLEN q"));
@@ -231,6 +231,16 @@ static void only_the_leader_goes_on_looking(void **state)
     prepare();
     leave_behind(stage);
     stage_play(stage, follow);
+}
+
+static void where_many_start_together_one_looks_for_all(void **state)
+{
+    struct stage *stage = *state;
+    prepare();
+    leave_behind(stage);
+    is_one_of_many = true;
+    stage_play(stage, follow);
+    is_one_of_many = false;
 }
 
 /* --- forgetting ----------------------------------------------------------- */
@@ -294,6 +304,7 @@ int main(void)
         LEAST_TEST(nor_does_one_that_stood_still_in_the_middle_of_a_look),
         LEAST_TEST(nor_does_a_connection_that_was_lost),
         LEAST_TEST(only_the_leader_goes_on_looking),
+        LEAST_TEST(where_many_start_together_one_looks_for_all),
         LEAST_TEST(an_owner_is_forgotten_when_it_was_empty_twice),
         LEAST_TEST(what_a_ghost_brings_is_given_back_and_waited_for_again),
     };
