@@ -1,7 +1,9 @@
 #!/bin/sh
 # Runs the benchmarks, prints one table, and writes $BUILD/bench.json.
 #
-#   BUILD=build bench/run.sh [core|timers|submit|jobs|least|service|memory ...]
+#   BUILD=build bench/run.sh [NAME ...]
+#
+# NAME is core, timers, submit, jobs, least, service, memory, scale or recovery.
 #
 # Without names, all of them. Figures that miss their budget are reported, and
 # are no failure: a busy machine is no defect of the program.
@@ -28,7 +30,7 @@ trap 'exit 129' HUP
 
 rows=$directory/rows
 : >"$rows"
-[ $# -gt 0 ] || set -- core timers submit jobs least service memory
+[ $# -gt 0 ] || set -- core timers submit jobs least service memory scale recovery
 for name in "$@"; do
     # In the background, so that a signal to this shell is seen at once.
     TMPDIR=$directory "$BUILD/bench/bench_$name" >>"$rows" &

@@ -156,17 +156,30 @@ void server_fill(struct server *server, const char *key, size_t n)
     }
 }
 
-double server_info(struct server *server, const char *field)
+/* The number behind @before, which begins a line of INFO; 0: no such line. */
+static double info_number(struct server *server, const char *before)
 {
     redisReply *reply = redisCommand(server->admin, "INFO everything");
     if (!reply || reply->type == REDIS_REPLY_ERROR)
         give_up("INFO failed");
-    char wanted[64];
-    snprintf(wanted, sizeof wanted, "\n%s:", field);
-    const char *found = strstr(reply->str, wanted);
-    double value = found ? strtod(found + strlen(wanted), NULL) : 0;
+    const char *found = strstr(reply->str, before);
+    double value = found ? strtod(found + strlen(before), NULL) : 0;
     freeReplyObject(reply);
     return value;
+}
+
+double server_info(struct server *server, const char *field)
+{
+    char before[64];
+    snprintf(before, sizeof before, "\n%s:", field);
+    return info_number(server, before);
+}
+
+double server_calls(struct server *server, const char *command)
+{
+    char before[64];
+    snprintf(before, sizeof before, "\ncmdstat_%s:calls=", command);
+    return info_number(server, before);
 }
 
 size_t server_count_commands(struct server *server, unsigned seconds)

@@ -55,6 +55,9 @@ double server_info(struct server *server, const char *field);
  */
 size_t server_count_commands(struct server *server, unsigned seconds);
 
+/** How often @command was carried out since the start, also by scripts. */
+double server_calls(struct server *server, const char *command);
+
 /** CPU seconds that the server has used. */
 double server_cpu(struct server *server);
 
