@@ -88,38 +88,56 @@ void program_start(struct program *program, struct server *server,
                            (useconds_t)strtoul(options->concurrency, NULL, 10));
 }
 
-/* Takes whole lines off what was read; returns how many contain @text. */
-static size_t take_lines(struct program *program, const char *text)
+/* Takes whole lines off what was read. */
+static void take_lines(struct program *program, program_line *on_line,
+                       void *argument)
 {
-    size_t nfound = 0;
     char *start = program->line;
     char *end = program->line + program->line_len;
     char *newline;
     while ((newline = memchr(start, '\n', (size_t)(end - start)))) {
-        if (memmem(start, (size_t)(newline - start), text, strlen(text)))
-            nfound++;
+        on_line(argument, start, (size_t)(newline - start));
         start = newline + 1;
     }
     program->line_len = (size_t)(end - start);
     memmove(program->line, start, program->line_len);
-    return nfound;
+}
+
+bool program_read(struct program *program, int timeout_ms,
+                  program_line *on_line, void *argument)
+{
+    struct pollfd wait = {.fd = program->log_fd, .events = POLLIN};
+    if (poll(&wait, 1, timeout_ms) != 1)
+        return false;
+    ssize_t len = read(program->log_fd, program->line + program->line_len,
+                       sizeof program->line - program->line_len);
+    if (len <= 0)
+        give_up("corq run ended early");
+    program->line_len += (size_t)len;
+    take_lines(program, on_line, argument);
+    return true;
+}
+
+struct count {
+    const char *text;
+    size_t nfound;
+};
+
+static void count_line(void *argument, const char *line, size_t len)
+{
+    struct count *count = argument;
+    count->nfound += memmem(line, len, count->text, strlen(count->text)) != 0;
 }
 
 int64_t program_wait_lines(struct program *program, const char *text, size_t n)
 {
+    struct count count = {text, 0};
     int64_t now_ns = coro_now_ns();
-    size_t nfound = 0;
-    while (nfound < n) {
-        struct pollfd wait = {.fd = program->log_fd, .events = POLLIN};
-        if (poll(&wait, 1, PATIENCE_MS) != 1)
-            give_up("corq run logged only %zu of %zu '%s'", nfound, n, text);
-        ssize_t len = read(program->log_fd, program->line + program->line_len,
-                           sizeof program->line - program->line_len);
+    while (count.nfound < n) {
+        if (!program_read(program, PATIENCE_MS, count_line, &count))
+            give_up("corq run logged only %zu of %zu '%s'", count.nfound, n,
+                    text);
         now_ns = coro_now_ns();
-        if (len <= 0)
-            give_up("corq run ended early");
-        program->line_len += (size_t)len;
-        nfound += take_lines(program, text);
     }
     return now_ns;
 }

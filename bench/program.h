@@ -14,6 +14,7 @@
 #ifndef BENCH_PROGRAM_H
 #define BENCH_PROGRAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -45,6 +46,16 @@ struct program_options {
  */
 void program_start(struct program *program, struct server *server,
                    const struct program_options *options);
+
+/** What is called for a whole line of the log, which has no '\n' or '\0'. */
+typedef void program_line(void *argument, const char *line, size_t len);
+
+/**
+ * Reads once from the log, for at most @timeout_ms. Returns false when nothing
+ * came in that time; gives up when the program has ended.
+ */
+bool program_read(struct program *program, int timeout_ms,
+                  program_line *on_line, void *argument);
 
 /**
  * Reads the log until @n more lines that contain @text have come; gives up
