@@ -60,10 +60,10 @@ static void pop_singly(redisContext *context, size_t njobs)
 enum who { CORQ, MANY, IN_TURN, SINGLY, NWHO };
 
 static const struct drainer drainers[] = {
-    [CORQ] = {"corq", NULL, "at-most-once"},
-    [MANY] = {"bare RPOP q 64, 4 at once", pop_pipelined, NULL},
-    [IN_TURN] = {"bare RPOP q 64, in turn", pop_in_turn, NULL},
-    [SINGLY] = {"bare BRPOP q, 64 at once", pop_singly, NULL},
+    [CORQ] = {"corq", NULL, "at-most-once", NULL},
+    [MANY] = {"bare RPOP q 64, 4 at once", pop_pipelined, NULL, NULL},
+    [IN_TURN] = {"bare RPOP q 64, in turn", pop_in_turn, NULL, NULL},
+    [SINGLY] = {"bare BRPOP q, 64 at once", pop_singly, NULL, NULL},
 };
 
 static const char rate[] = "no-op jobs, at-most-once";

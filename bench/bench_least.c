@@ -107,9 +107,9 @@ static void claim_few(redisContext *context, size_t njobs)
 enum who { CORQ, MOST, FEW, NWHO };
 
 static const struct drainer drainers[] = {
-    [CORQ] = {"corq", NULL, "at-least-once"},
-    [MOST] = {"bare claim 256 + HDEL", claim_most, NULL},
-    [FEW] = {"bare claim 64 + HDEL", claim_few, NULL},
+    [CORQ] = {"corq", NULL, "at-least-once", NULL},
+    [MOST] = {"bare claim 256 + HDEL", claim_most, NULL, NULL},
+    [FEW] = {"bare claim 64 + HDEL", claim_few, NULL, NULL},
 };
 
 static const char rate[] = "no-op jobs, at-least-once";

@@ -56,7 +56,8 @@ static struct drain drain_by_corq(struct server *server,
                   &(struct program_options){.handler = "noop",
                                             .concurrency = "256",
                                             .log_level = "warn",
-                                            .delivery = drainer->delivery});
+                                            .delivery = drainer->delivery,
+                                            .build = drainer->build});
     double redis_cpu = server_cpu(server);
     double own_cpu = program_cpu(&program);
     int64_t start_ns = coro_now_ns();

@@ -33,11 +33,12 @@ struct drain {
 enum drain_figure { DRAIN_RATE, DRAIN_REDIS, DRAIN_OWN };
 
 /* Who empties the list: a loop of ours, or, where that is NULL, the built
- * program, which delivers as it is told. */
+ * program, which delivers as it is told; of this build, or of $BUILD's. */
 struct drainer {
     const char *name;
     void (*loop)(redisContext *context, size_t njobs);
     const char *delivery;
+    const char *build;
 };
 
 /* A row for the first drainer, which is corq, beside another one. */

@@ -34,7 +34,7 @@ static void exec_program(const struct server *server,
                          const struct program_options *options)
 {
     char path[300], nprocesses[24];
-    const char *build = getenv("BUILD");
+    const char *build = options->build ? options->build : getenv("BUILD");
     snprintf(path, sizeof path, "%s/corq", build ? build : "build");
     snprintf(nprocesses, sizeof nprocesses, "%zu", processes_of(options));
     prctl(PR_SET_PDEATHSIG, SIGKILL);

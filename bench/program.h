@@ -38,11 +38,12 @@ struct program_options {
     const char *log_level;
     const char *delivery;
     size_t nprocesses; /* 0: one */
+    const char *build; /* where it was built; NULL: what $BUILD names */
 };
 
 /**
- * Starts `corq run` on the queue "queue" of @server, from the directory that
- * $BUILD names, and waits until all of its processes wait for jobs.
+ * Starts `corq run` on the queue "queue" of @server, and waits until all of its
+ * processes wait for jobs.
  */
 void program_start(struct program *program, struct server *server,
                    const struct program_options *options);

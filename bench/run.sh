@@ -3,9 +3,10 @@
 #
 #   BUILD=build bench/run.sh [NAME ...]
 #
-# NAME is core, timers, submit, jobs, least, service, memory, scale or recovery.
+# NAME is core, timers, submit, jobs, least, service, memory, scale, recovery, or
+# beside, which compares two builds (see bench_beside.c).
 #
-# Without names, all of them. Figures that miss their budget are reported, and
+# Without names, all but the last. Figures that miss their budget are reported, and
 # are no failure: a busy machine is no defect of the program.
 set -eu
 
