@@ -1,8 +1,8 @@
 /*
  * Two builds of corq, which empty lists of no-op jobs in turns: what a change
- * costs, where a run by itself says little. What else the machine does only
- * makes a round worse, so the better ones are compared: the rate that a quarter
- * of the rounds reach, the CPU that a quarter do not exceed.
+ * costs, where a run by itself says little. Compared are the rounds that are in
+ * the middle, and those a quarter from either end, whose difference tells how
+ * much of a ratio is chance.
  *
  *     BUILD=build BENCH_BESIDE=other/build bench/run.sh beside
  *
@@ -43,28 +43,29 @@ static void measure(const char *delivery, const char *other)
     }
 }
 
+static void report_one(const char *what, const char *delivery, const char *unit,
+                       double (*values)[ROUNDS], double percent)
+{
+    char title[80];
+    snprintf(title, sizeof title, "%s, %s, %.0f %% of rounds", what, delivery,
+             percent);
+    report(&(struct report_row){
+        .key = title,
+        .what = title,
+        .unit = unit,
+        .value = measure_percentile(values[THIS], ROUNDS, percent),
+        .baseline = "the other build",
+        .baseline_value = measure_percentile(values[OTHER], ROUNDS, percent),
+    });
+}
+
 static void compare(const char *delivery, const char *other)
 {
-    char rate[80], own[80];
     measure(delivery, other);
-    snprintf(rate, sizeof rate, "no-op jobs, %s", delivery);
-    snprintf(own, sizeof own, "corq CPU for one, %s", delivery);
-    report(&(struct report_row){
-        .key = rate,
-        .what = rate,
-        .unit = "jobs/s",
-        .value = measure_percentile(rates[THIS], ROUNDS, 75),
-        .baseline = "the other build",
-        .baseline_value = measure_percentile(rates[OTHER], ROUNDS, 75),
-    });
-    report(&(struct report_row){
-        .key = own,
-        .what = own,
-        .unit = "us",
-        .value = measure_percentile(own_us[THIS], ROUNDS, 25),
-        .baseline = "the other build",
-        .baseline_value = measure_percentile(own_us[OTHER], ROUNDS, 25),
-    });
+    for (double percent = 25; percent < 100; percent += 25) {
+        report_one("no-op jobs", delivery, "jobs/s", rates, percent);
+        report_one("corq CPU for one", delivery, "us", own_us, percent);
+    }
 }
 
 int main(void)
