@@ -107,8 +107,11 @@ void host_join(const struct host *host)
     must(netlink_set_up(host->cable, true), "can't put a cable back");
 }
 
+/* Its namespace goes some time after its last process; the cable at once. */
 void host_release(struct host *host)
 {
+    if (host->cable[0])
+        netlink_remove_cable(host->cable);
     if (host->net_fd > 0)
         close(host->net_fd);
     if (host->uts_fd > 0)

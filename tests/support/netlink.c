@@ -116,16 +116,27 @@ int netlink_add_address(const char *name, uint32_t address)
     return ask(&request);
 }
 
-int netlink_set_up(const char *name, bool is_up)
+/* Asks for something about the interface @name itself. */
+static int ask_of_link(uint16_t type, const char *name, struct ifinfomsg link)
 {
     struct request request;
-    const struct ifinfomsg link = {
-        .ifi_family = AF_UNSPEC,
-        .ifi_index = (int)if_nametoindex(name),
-        .ifi_flags = is_up ? IFF_UP : 0,
-        .ifi_change = IFF_UP,
-    };
-    begin(&request, RTM_NEWLINK, 0);
+    link.ifi_family = AF_UNSPEC;
+    link.ifi_index = (int)if_nametoindex(name);
+    if (link.ifi_index == 0)
+        return -ENODEV;
+    begin(&request, type, 0);
     add(&request, &link, sizeof link);
     return ask(&request);
+}
+
+int netlink_remove_cable(const char *name)
+{
+    return ask_of_link(RTM_DELLINK, name, (struct ifinfomsg){.ifi_flags = 0});
+}
+
+int netlink_set_up(const char *name, bool is_up)
+{
+    return ask_of_link(RTM_NEWLINK, name,
+                       (struct ifinfomsg){.ifi_flags = is_up ? IFF_UP : 0,
+                                          .ifi_change = IFF_UP});
 }

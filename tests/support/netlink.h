@@ -12,6 +12,9 @@
 /** Makes a cable: one end, @name, is here, the other, @peer, in @net_fd. */
 int netlink_make_cable(const char *name, const char *peer, int net_fd);
 
+/** Takes a cable away, both its ends. */
+int netlink_remove_cable(const char *name);
+
 /** Gives @name the IPv4 address @address (host byte order) with a /30. */
 int netlink_add_address(const char *name, uint32_t address);
 
