@@ -136,7 +136,8 @@ static void a_child_killed_by_the_operator_charges_nobody(void **state)
         assert_true(scene_sees_lines(scene, "Wait 0.5", 50 * (i + 1)));
         assert_int_equal(family_children(scene->corq.pid, &child, 1), 1);
         kill(child, numbers[i]);
-        assert_true(scene_sees_lines(scene, "was killed by", i + 1));
+        /* Or, where a checker has a handler of its own, ended by itself. */
+        assert_true(scene_sees_lines(scene, "ready: up to", i + 2));
     }
     assert_true(sees_drained(&scene->redis, QUEUES("queue")));
     assert_int_equal(scene_end(scene), 0);
