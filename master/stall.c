@@ -21,6 +21,7 @@
 #define PERIODS_MOST 5
 
 /* After a warning the next one comes when it has taken so many times longer. */
+#define IDLE_FACTOR 10 /* less often it is looked with no job here */
 #define WARN_FACTOR 10
 
 /* A thread that has got less than this part of the time does not compute. */
@@ -244,12 +245,20 @@ static int look(struct stall *stall)
     return 0;
 }
 
+/* Where there is no job none holds the worker, and an idle process should not
+ * be woken for nothing. */
+static int64_t pause_ms(const struct stall *stall)
+{
+    bool is_idle = stall->options.dispatch->nin_flight == 0;
+    return is_idle ? IDLE_FACTOR * stall->period_ms : stall->period_ms;
+}
+
 static int watch(void *argument)
 {
     struct stall *stall = argument;
     int status = 0;
     while (status == 0) {
-        status = coro_sleep(stall->period_ms);
+        status = coro_sleep(pause_ms(stall));
         if (status == 0 &&
             runner_thread(stall->options.dispatch->runner, &stall->thread))
             status = look(stall);

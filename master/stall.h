@@ -2,7 +2,7 @@
  * The stall watch: whether a job holds the worker thread, so that none of the
  * others goes on.
  *
- *     every tenth of a second
+ *     every tenth of a second, while there are jobs
  *     master ── pulse ──▶ worker's loop: the same task, in the same turn?
  *        │                     no: all is well
  *        ▼ yes, for
