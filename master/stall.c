@@ -16,12 +16,14 @@
 #define PERIOD_LEAST_MS 10
 #define PERIOD_MOST_MS  100
 
+/* With no job here, so many times less often. */
+#define IDLE_FACTOR 10
+
 /* A look that comes later than so many periods has been kept from coming, and
  * the worker may have been, too. */
 #define PERIODS_MOST 5
 
 /* After a warning the next one comes when it has taken so many times longer. */
-#define IDLE_FACTOR 10 /* less often it is looked with no job here */
 #define WARN_FACTOR 10
 
 /* A thread that has got less than this part of the time does not compute. */

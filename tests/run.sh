@@ -6,8 +6,8 @@
 # WRAPPER     put before each program: valgrind, qemu (split at blanks)
 # TIME_LIMIT  seconds for each program; by default 120, and ten times as many
 #             under a wrapper or with CORQ_TEST_SCALE=full
-# TEST_JOBS   how many run at once; by default as many as there are cores, at
-#             most 4: most of their time they wait
+# TEST_JOBS   how many run at once; by default two for each core, at most 8: for
+#             most of their time they wait
 #
 # A program fails by a status other than 0, by running out of time, and by
 # skipping a test: what was not tried is not known to work.
@@ -26,7 +26,7 @@ else
 fi
 
 cores=$(nproc 2>/dev/null || echo 1)
-jobs=${TEST_JOBS:-$((cores < 4 ? cores : 4))}
+jobs=${TEST_JOBS:-$((cores < 4 ? 2 * cores : 8))}
 
 # Prints why the program failed, nothing if it passed.
 verdict() {
