@@ -153,7 +153,9 @@ static __attribute__((noinline)) int suspend(struct coro_loop *loop,
         coro_sanitize_leave(&self->notes, &loop->notes, false);
         coro_context_switch(&self->context, &loop->context);
     }
-    self = coro_loop_running(loop);
+    /* By the thread's own variable: from `loop` the compiler would have taken
+     * the address before the switch, and kept that. */
+    self = coro_loop_running(current_loop);
     coro_sanitize_arrive(&self->notes, &loop->notes);
     bury(loop);
     return self->wake_status;
