@@ -12,6 +12,21 @@ void coro_barrier_init(struct coro_barrier *barrier, int nparties)
     list_init(&barrier->waiters);
 }
 
+/* Who was cancelled or is late has left the list at once, but is counted until
+ * it runs. So the count is never too low, and is made right where it matters. */
+static int count_waiters(struct coro_barrier *barrier)
+{
+    barrier->nwaiting = 0;
+    list_foreach (link, &barrier->waiters)
+        barrier->nwaiting++;
+    return barrier->nwaiting;
+}
+
+int coro_barrier_nwaiting(struct coro_barrier *barrier)
+{
+    return count_waiters(barrier);
+}
+
 /* The last of a round lets the others go, each with its number. */
 static int let_go(struct coro_barrier *barrier)
 {
@@ -26,12 +41,13 @@ int coro_barrier_wait(struct coro_barrier *barrier, int64_t deadline_ms)
 {
     if (barrier->is_broken)
         return -EPIPE;
-    if (barrier->nwaiting + 1 == barrier->nparties)
+    if (barrier->nwaiting + 1 == barrier->nparties &&
+        count_waiters(barrier) + 1 == barrier->nparties)
         return let_go(barrier);
     barrier->nwaiting++;
     int status = coro_park(&barrier->waiters, deadline_ms);
     if (status == -ETIMEDOUT || status == -ECANCELED)
-        barrier->nwaiting--;
+        count_waiters(barrier);
     return status;
 }
 

@@ -22,18 +22,15 @@
 struct coro_barrier {
     struct list waiters;
     int nparties;
-    int nwaiting;
+    int nwaiting; /* at least as many as do */
     bool is_broken;
 };
 
 /** Makes a barrier for @nparties tasks, at least 1. Context: any. */
 void coro_barrier_init(struct coro_barrier *barrier, int nparties);
 
-/** How many wait now. */
-static inline int coro_barrier_nwaiting(const struct coro_barrier *barrier)
-{
-    return barrier->nwaiting;
-}
+/** How many wait now. Context: loop thread. */
+int coro_barrier_nwaiting(struct coro_barrier *barrier);
 
 /** True from coro_barrier_abort() until coro_barrier_reset(). */
 static inline bool coro_barrier_is_broken(const struct coro_barrier *barrier)

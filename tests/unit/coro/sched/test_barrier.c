@@ -128,6 +128,44 @@ static int who_gives_up_leaves_its_place_to_another(void *argument)
     return 0;
 }
 
+static int who_gave_up_is_gone_before_it_has_run(void *argument)
+{
+    (void)argument;
+    struct coro_barrier barrier;
+    struct party parties[4];
+    coro_barrier_init(&barrier, NPARTIES);
+    start(&barrier, parties, 2, 1);
+    coro_task_cancel(parties[0].task);
+    expect_that(coro_barrier_nwaiting(&barrier) == 1);
+    expect_that(coro_barrier_wait(&barrier, coro_after(1)) == -ETIMEDOUT);
+    expect_that(!coro_task_is_done(parties[1].task));
+    expect_that(coro_barrier_nwaiting(&barrier) == 1);
+    start(&barrier, &parties[2], 2, 1);
+    expect_that(parties[1].numbers[0] == 0 && parties[3].numbers[0] == 2);
+    end(parties, 4);
+    return 0;
+}
+
+static int who_gave_up_is_not_missing_after_a_reset(void *argument)
+{
+    (void)argument;
+    struct coro_barrier barrier;
+    struct party parties[NPARTIES];
+    coro_barrier_init(&barrier, NPARTIES);
+    start(&barrier, parties, 1, 1);
+    coro_task_cancel(parties[0].task);
+    coro_barrier_reset(&barrier);
+    task_settle();
+    expect_that(parties[0].numbers[0] == -ECANCELED);
+    expect_that(coro_barrier_nwaiting(&barrier) == 0);
+    end(parties, 1);
+    start(&barrier, parties, NPARTIES, 1);
+    expect_that(coro_task_is_done(parties[0].task));
+    coro_barrier_abort(&barrier); /* for who would wait in vain */
+    end(parties, NPARTIES);
+    return 0;
+}
+
 static int a_reset_sends_away_who_waits_and_begins_anew(void *argument)
 {
     (void)argument;
@@ -218,6 +256,8 @@ int main(void)
         task_test(rounds_do_not_mix_and_each_has_its_numbers),
         task_test(who_comes_while_others_leave_waits_for_the_next_round),
         task_test(who_gives_up_leaves_its_place_to_another),
+        task_test(who_gave_up_is_gone_before_it_has_run),
+        task_test(who_gave_up_is_not_missing_after_a_reset),
         task_test(a_reset_sends_away_who_waits_and_begins_anew),
         task_test(a_reset_does_not_reach_who_was_let_go),
         task_test(an_abort_sends_away_who_waits_and_who_comes),
