@@ -313,6 +313,13 @@ static void wait_leave(struct coro_remote *remote, struct wait *wait)
         wait->is_abandoned = true;
 }
 
+/* Who is told of the end is told by a message, which may come after the
+ * deadline although the end did not. */
+static int unless_done(struct coro_remote *remote, int status)
+{
+    return status == -ETIMEDOUT && coro_remote_is_done(remote) ? 0 : status;
+}
+
 int coro_remote_wait(struct coro_remote *remote, int64_t deadline_ms,
                      int *ret_result)
 {
@@ -323,6 +330,7 @@ int coro_remote_wait(struct coro_remote *remote, int64_t deadline_ms,
         return status;
     status = coro_future_park(&wait->told, deadline_ms, in_another_loop);
     wait_leave(remote, wait);
+    status = unless_done(remote, status);
     return status < 0 ? status : coro_remote_result(remote, 0, ret_result);
 }
 
@@ -343,6 +351,7 @@ int coro_remote_await(struct coro_remote *remote, int64_t deadline_ms)
         coro_remote_cancel(remote);
     }
     wait_leave(remote, wait);
+    status = unless_done(remote, status);
     if (status == 0)
         status = coro_remote_result(remote, 0, &result);
     if (status == 0)

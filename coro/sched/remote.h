@@ -92,7 +92,7 @@ int coro_remote_result(struct coro_remote *remote, int64_t deadline_ms,
 
 /**
  * Waits, as a coroutine of any loop, until the task has ended. It is not
- * cancelled when the waiting is.
+ * cancelled when the waiting is. One that has ended is never late.
  *
  * Returns as coro_remote_result(), but for -EDEADLK; and -ECANCELED.
  * Context: coroutine on any loop's thread. Suspends; a cancellation point.

@@ -260,6 +260,29 @@ static void awaiting_what_a_freed_loop_had_says_so(void **state)
     coro_remote_unref(await.remote);
 }
 
+static int look_at_ended(void *argument)
+{
+    struct await *await = argument;
+    int status = coro_remote_wait(await->remote, 0, &await->result);
+    await->later = coro_remote_await(await->remote, 0);
+    return status;
+}
+
+static void what_has_ended_is_never_late(void **state)
+{
+    struct thread_loop *other = *state;
+    struct await await = {.loop = other->loop, .function = fail_at_once};
+    int status = 1;
+    assert_int_equal(coro_submit(await.loop, fail_at_once, NULL, &await.remote),
+                     0);
+    assert_int_equal(coro_remote_result(await.remote, CORO_NEVER, NULL), 0);
+    assert_int_equal(coro_run(look_at_ended, &await, &status), 0);
+    assert_int_equal(status, 0);
+    assert_int_equal(await.result, -EPROTO);
+    assert_int_equal(await.later, -EPROTO);
+    coro_remote_unref(await.remote);
+}
+
 /* --- many threads --------------------------------------------------------- */
 
 #define NPRODUCERS 8
@@ -332,6 +355,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         remote_test(a_coroutine_of_another_loop_waits_without_blocking_it),
         remote_test(a_coroutine_waits_no_longer_than_its_deadline),
+        remote_test(what_has_ended_is_never_late),
         remote_test(a_waiter_that_is_cancelled_leaves_the_task_alone),
         remote_test(what_is_awaited_is_the_awaiters_own_result),
         remote_test(what_is_awaited_in_vain_goes_on),
