@@ -135,6 +135,19 @@ int coro_yield(void *value, void **ret_sent)
     return 0;
 }
 
+/* It may not wait: the generator counts as ended already, and whoever frees it
+ * takes away the stack. */
+static void run_deferred(struct coro_gen *gen)
+{
+    struct coro_task *task = coro_task_current();
+    bool was_ending = task && task->is_ending;
+    if (task)
+        task->is_ending = true;
+    coro_defer_run_all(&gen->deferred);
+    if (task)
+        task->is_ending = was_ending;
+}
+
 /* The first frame of each generator's stack. */
 static void gen_main(void)
 {
@@ -146,7 +159,7 @@ static void gen_main(void)
     check_stack(self);
     self->state = CORO_GEN_CLOSED;
     if (self->deferred)
-        coro_defer_run_all(&self->deferred);
+        run_deferred(self);
     self->status = status < 0 ? status : 0;
     self->value = status < 0 ? NULL : value;
     coro_sanitize_leave(&self->notes, &self->resumer_notes, true);
@@ -324,7 +337,7 @@ static void drop(struct coro_gen *gen)
         return;
     struct coro_gen *outer = *running;
     *running = gen;
-    coro_defer_run_all(&gen->deferred);
+    run_deferred(gen);
     *running = outer;
 }
 

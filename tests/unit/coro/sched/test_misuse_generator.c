@@ -184,6 +184,38 @@ static void yield_after_the_end(void)
     coro_gen_next(scene.gen, NULL);
 }
 
+static void wait_deferred(void *argument)
+{
+    (void)argument;
+    coro_sleep(1);
+}
+
+static int defer_wait(void *argument, void **ret_value)
+{
+    (void)ret_value;
+    int status = coro_defer(wait_deferred, argument);
+    return status < 0 ? status : coro_yield(NULL, NULL);
+}
+
+static int end_generator(void *argument)
+{
+    (void)argument;
+    coro_gen_new(defer_wait, NULL, NULL, &scene.gen);
+    coro_gen_next(scene.gen, NULL);
+    return coro_gen_close(scene.gen);
+}
+
+static void wait_after_the_end(void)
+{
+    in_a_loop(end_generator);
+}
+
+static void waiting_in_what_a_generator_deferred_is_refused(void **state)
+{
+    (void)state;
+    fate_assert_aborts(wait_after_the_end, "what was deferred can't suspend");
+}
+
 static void yielding_outside_of_generators_is_refused(void **state)
 {
     (void)state;
@@ -330,6 +362,7 @@ int main(void)
         cmocka_unit_test(waiting_in_a_generator_without_a_task_is_refused),
         cmocka_unit_test(freeing_a_generator_twice_or_while_it_runs_is_refused),
         cmocka_unit_test(resuming_another_thread_s_generator_is_refused),
+        cmocka_unit_test(waiting_in_what_a_generator_deferred_is_refused),
         cmocka_unit_test(yielding_outside_of_generators_is_refused),
         cmocka_unit_test(deferring_outside_is_refused),
         cmocka_unit_test(ending_another_task_s_scope_is_refused),
