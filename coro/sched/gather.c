@@ -16,13 +16,24 @@ static void cancel_and_wait(struct coro_watch_set *set,
     } while (status == -ECANCELED);
 }
 
+static bool has_self(struct coro_task *const *tasks, size_t ntasks)
+{
+    const struct coro_task *self = coro_task_current();
+    for (size_t i = 0; i < ntasks; i++)
+        if (tasks[i] == self)
+            return true;
+    return false;
+}
+
 int coro_gather(struct coro_task *const *tasks, size_t ntasks,
                 enum coro_gather_errors errors, int64_t deadline_ms,
                 int *ret_results)
 {
     bool raises = errors == CORO_RAISE_ERRORS;
     struct coro_watch_set set;
-    int status = coro_watch_init(&set, tasks, ntasks);
+    /* Cancelled, it would cancel itself and wait for its own end. */
+    int status = has_self(tasks, ntasks) ? -EDEADLK
+                                         : coro_watch_init(&set, tasks, ntasks);
     if (status < 0)
         return status;
     status = coro_watch_wait(

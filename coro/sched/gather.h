@@ -45,7 +45,7 @@ enum coro_wait_until {
  *               for. A task that was cancelled has failed with -ECANCELED.
  * @deadline_ms  absolute; CORO_NEVER waits for ever. It cancels nothing.
  * @ret_results  NULL, or @ntasks numbers in the order of @tasks, which are
- *               written whatever is returned but -ENOMEM: what each returned,
+ *               written unless nothing was waited for: what each returned,
  *               -EINPROGRESS for those that have not ended.
  *
  * Returns 0, or
@@ -53,7 +53,8 @@ enum coro_wait_until {
  *   -ETIMEDOUT   the deadline passed first;
  *   -ECANCELED   the caller was cancelled. All of @tasks were cancelled too and
  *                have ended;
- *   -ENOMEM      nothing was waited for.
+ *   -EDEADLK     the caller is one of @tasks: nothing was waited for;
+ *   -ENOMEM      nor here.
  *
  * Context: coroutine on the loop thread. Suspends unless it need not wait; a
  * cancellation point.

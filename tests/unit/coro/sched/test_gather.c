@@ -101,6 +101,15 @@ static int a_task_that_is_given_twice_runs_once(void *argument)
     return 0;
 }
 
+static int a_task_that_gathers_itself_is_refused(void *argument)
+{
+    (void)argument;
+    struct coro_task *tasks[] = {coro_task_current()};
+    expect_that(coro_gather(tasks, 1, CORO_RETURN_ERRORS, CORO_NEVER, NULL) ==
+                -EDEADLK);
+    return 0;
+}
+
 static int the_same_tasks_can_be_gathered_by_two(void *argument)
 {
     (void)argument;
@@ -308,6 +317,7 @@ int main(void)
         task_test(results_come_in_the_order_of_arguments),
         task_test(gathering_nothing_gives_nothing),
         task_test(a_task_that_is_given_twice_runs_once),
+        task_test(a_task_that_gathers_itself_is_refused),
         task_test(the_same_tasks_can_be_gathered_by_two),
         task_test(the_first_failure_is_raised_and_the_others_go_on),
         task_test(of_failures_in_one_turn_the_first_is_raised),
