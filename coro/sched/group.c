@@ -166,8 +166,16 @@ int coro_group_end(struct coro_group *group, int status)
 
 /* --- the end ------------------------------------------------------------- */
 
+static bool is_own_group(const struct coro_group *group)
+{
+    const struct coro_task *self = coro_task_current();
+    return self && self->group == group;
+}
+
 int coro_group_wait(struct coro_group *group, int64_t deadline_ms)
 {
+    if (is_own_group(group))
+        return -EDEADLK;
     if (list_is_empty(&group->members))
         return 0;
     return park(group, deadline_ms);
@@ -176,6 +184,7 @@ int coro_group_wait(struct coro_group *group, int64_t deadline_ms)
 void coro_group_close(struct coro_group *group)
 {
     bool was_cancelled = false;
+    ensure(!is_own_group(group) && "a member can't wait for its own end");
     group->is_closing = true;
     while (!list_is_empty(&group->members)) {
         coro_group_cancel(group);

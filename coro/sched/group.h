@@ -116,9 +116,9 @@ static inline bool coro_group_is_empty(const struct coro_group *group)
 }
 
 /**
- * Waits until no member is left. Returns 0, -ETIMEDOUT or -ECANCELED.
- * Context: coroutine on the loop thread, not a member. Suspends; a
- * cancellation point.
+ * Waits until no member is left. Returns 0, -ETIMEDOUT or -ECANCELED, or
+ * -EDEADLK when a member asks. Context: coroutine on the loop thread. Suspends;
+ * a cancellation point.
  */
 int coro_group_wait(struct coro_group *group, int64_t deadline_ms);
 

@@ -10,6 +10,7 @@
 
 #include "coro/sched/group.h"
 #include "coro/sched/loop.h"
+#include "tests/support/fate.h"
 
 /* What a scenario saw. */
 struct scene {
@@ -366,9 +367,55 @@ static void closing_reaches_the_groups_of_members(void **state)
     assert_int_equal(scene.status[2], 2);
 }
 
+/* --- by a member --------------------------------------------------------- */
+
+static int wait_as_member(void *argument)
+{
+    struct scene *scene = argument;
+    scene->status[0] = coro_group_wait(&scene->group, CORO_NEVER);
+    return 0;
+}
+
+static int close_as_member(void *argument)
+{
+    struct scene *scene = argument;
+    coro_group_close(&scene->group);
+    return 0;
+}
+
+static int let_member_wait(void *argument)
+{
+    struct scene *scene = argument;
+    begin(scene, wait_as_member, 1);
+    return coro_group_wait(&scene->group, CORO_NEVER);
+}
+
+static int let_member_close(void *argument)
+{
+    struct scene *scene = argument;
+    begin(scene, close_as_member, 1);
+    return coro_group_wait(&scene->group, CORO_NEVER);
+}
+
+static void close_by_member(void)
+{
+    struct scene scene;
+    run(let_member_close, &scene);
+}
+
+static void a_member_can_t_wait_for_its_own_end(void **state)
+{
+    (void)state;
+    struct scene scene;
+    run(let_member_wait, &scene);
+    assert_int_equal(scene.status[0], -EDEADLK);
+    fate_assert_aborts(close_by_member, "can't wait for its own end");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_member_can_t_wait_for_its_own_end),
         cmocka_unit_test(a_wait_lasts_until_the_last_member_has_ended),
         cmocka_unit_test(an_empty_group_is_not_waited_for),
         cmocka_unit_test(a_wait_can_be_late_and_cancels_nobody),
