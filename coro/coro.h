@@ -26,6 +26,7 @@
  *                                                              sched/signal.h
  * Task.print_stack                       coro_dump(), coro_task_inspect(),
  *                                        coro_loop_each_task()  sched/dump.h
+ * faulthandler.enable                    coro_fault_watch()    sched/fault.h
  * create_task, current_task, all_tasks   coro_spawn(), coro_task_current(),
  *                                        _all()                  sched/task.h
  * Task.done, result, cancelled           coro_task_is_done(), _result(),
@@ -108,6 +109,7 @@
 #include "coro/sched/dump.h"
 #include "coro/sched/event.h"
 #include "coro/sched/executor.h"
+#include "coro/sched/fault.h"
 #include "coro/sched/future.h"
 #include "coro/sched/gather.h"
 #include "coro/sched/generator.h"

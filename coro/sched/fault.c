@@ -212,7 +212,7 @@ void coro_fault_unblock(sigset_t *blocked)
 int coro_fault_watch(void)
 {
     if (handler_stack)
-        return 0;
+        return 1;
     void *stack = malloc(HANDLER_STACK_BYTES);
     if (!stack)
         return -ENOMEM;

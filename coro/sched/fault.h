@@ -49,7 +49,7 @@ typedef void coro_fault_fn(const struct coro_fault *fault, void *argument);
  * installed once in a process; what then happens in a thread that is not
  * watched is told too, but not an overflow of the stack that it is on.
  *
- * Returns 0 or a negative errno.
+ * Returns 0, 1 when it was watched already, or a negative errno.
  */
 int coro_fault_watch(void);
 

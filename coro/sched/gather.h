@@ -53,8 +53,8 @@ enum coro_wait_until {
  *   -ETIMEDOUT   the deadline passed first;
  *   -ECANCELED   the caller was cancelled. All of @tasks were cancelled too and
  *                have ended;
- *   -EDEADLK     the caller is one of @tasks: nothing was waited for;
- *   -ENOMEM      nor here.
+ *   -EDEADLK     the caller is one of @tasks, nothing was waited for;
+ *   -ENOMEM      nothing was waited for.
  *
  * Context: coroutine on the loop thread. Suspends unless it need not wait; a
  * cancellation point.

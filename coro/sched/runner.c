@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "coro/sched/fault.h"
 #include "coro/sched/task.h"
 
 int coro_runner_init(struct coro_runner *runner,
@@ -89,10 +90,13 @@ int coro_main(coro_task_fn *function, void *argument)
 {
     struct coro_runner runner;
     int result = 0;
+    bool is_watched = coro_fault_watch() != 0;
     int status = coro_runner_init(&runner, NULL);
     if (status == 0)
         status = coro_runner_run(&runner, function, argument, &result);
     coro_runner_release(&runner);
+    if (!is_watched)
+        coro_fault_unwatch();
     if (status == -EINTR)
         return CORO_EXIT_INTERRUPTED;
     return status < 0 || result < 0 ? 1 : result;

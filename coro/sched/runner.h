@@ -68,7 +68,8 @@ int coro_runner_run(struct coro_runner *runner, coro_task_fn *function,
 size_t coro_runner_release(struct coro_runner *runner);
 
 /**
- * Runs @function(@argument) in a runner of its own, as a whole program.
+ * Runs @function(@argument) in a runner of its own, as a whole program; a stack
+ * that overflows meanwhile is told of, see fault.h.
  *
  * Returns the exit status: what the function returned, 1 when that is negative
  * or it could not be started, CORO_EXIT_INTERRUPTED after Ctrl-C.

@@ -19,6 +19,7 @@
 #include "coro/sched/fault.h"
 #include "coro/sched/generator.h"
 #include "coro/sched/loop.h"
+#include "coro/sched/runner.h"
 #include "tests/support/fate.h"
 
 /* What the child works with; each test has one of its own. */
@@ -318,6 +319,11 @@ static void overflow_task(void)
     in_a_loop(overflow);
 }
 
+static void overflow_program(void)
+{
+    coro_main(overflow, NULL);
+}
+
 static void overflow_lone_generator(void)
 {
     coro_fault_watch();
@@ -349,6 +355,7 @@ static void an_overflow_names_who_it_was_and_how_large_its_stack_is(
 {
     (void)state;
     assert_overflow(overflow_task, "stack overflow in task 'main' (1): ");
+    assert_overflow(overflow_program, "stack overflow in task 'main' (1): ");
     assert_overflow(overflow_lone_generator,
                     "stack overflow in generator 'glutton': ");
     assert_overflow(overflow_generator_in_task,
