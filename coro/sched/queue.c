@@ -145,6 +145,7 @@ static void wake_putter(struct coro_queue *queue)
 
 int coro_queue_try_put(struct coro_queue *queue, void *item)
 {
+    ensure(item && "an item is not NULL");
     if (queue->nitems == queue->capacity)
         return -EAGAIN;
     put(queue, item);
@@ -166,7 +167,6 @@ void *coro_queue_try_get(struct coro_queue *queue)
 
 int coro_queue_put(struct coro_queue *queue, void *item, int64_t deadline_ms)
 {
-    ensure(item);
     struct list *place = &queue->putters;
     while (coro_queue_try_put(queue, item) < 0) {
         int status = coro_park_for(place, deadline_ms, "queue->putters");

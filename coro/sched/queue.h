@@ -101,7 +101,7 @@ void coro_queue_release(struct coro_queue *queue);
  */
 int coro_queue_put(struct coro_queue *queue, void *item, int64_t deadline_ms);
 
-/** Appends @item, or returns -EAGAIN when the queue is full. Loop thread. */
+/** Appends @item, not NULL, or returns -EAGAIN: the queue is full. Loop thread. */
 int coro_queue_try_put(struct coro_queue *queue, void *item);
 
 /**

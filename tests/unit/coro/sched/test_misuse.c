@@ -332,6 +332,19 @@ static void calling_no_function_is_refused(void **state)
     fate_assert_aborts(submit_nothing, "function");
 }
 
+static void put_nothing(void)
+{
+    struct coro_queue queue;
+    coro_queue_init(&queue, 1);
+    coro_queue_try_put(&queue, NULL);
+}
+
+static void putting_nothing_is_refused(void **state)
+{
+    (void)state;
+    fate_assert_aborts(put_nothing, "an item is not NULL");
+}
+
 static void a_freed_loop_spawns_nothing_for_who_holds_a_reference(void **state)
 {
     (void)state;
@@ -414,6 +427,7 @@ int main(void)
         cmocka_unit_test(waiting_in_what_was_deferred_is_refused),
         cmocka_unit_test(reaching_into_another_thread_s_loop_is_refused),
         cmocka_unit_test(calling_no_function_is_refused),
+        cmocka_unit_test(putting_nothing_is_refused),
         cmocka_unit_test(running_another_loop_s_task_is_refused),
         cmocka_unit_test(a_freed_loop_spawns_nothing_for_who_holds_a_reference),
         cmocka_unit_test(freeing_a_loop_from_inside_is_refused),
