@@ -148,13 +148,16 @@ static void a_busy_redis_is_waited_for(void **state)
     judge(&load, VERDICT_REFUSING, "BUSY");
 }
 
-/* It takes its time for each command of its log. */
+/* It takes its time for each command of its log: the more, the fewer there
+ * are. */
 static int open_slow(void **state)
 {
+    char line[40];
     scene_open_without_redis(state);
     struct scene *scene = *state;
     redis_server_release(&scene->redis);
-    redis_server_start(&scene->redis, "key-load-delay 300\n");
+    snprintf(line, sizeof line, "key-load-delay %zu\n", test_scale(300, 3000));
+    redis_server_start(&scene->redis, line);
     return 0;
 }
 
