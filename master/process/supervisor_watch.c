@@ -14,6 +14,10 @@
 /* Beyond what a child needs to end in order: then it is stuck. */
 #define STUCK_MS 10000
 
+/* Whoever comes so much too late to look has stood still, and so may have
+ * those that are looked at. */
+#define LATE_MS 500
+
 static const struct vitals *vitals_of(const struct child *child)
 {
     return shared_vitals(&child->supervisor->shared, child->place);
@@ -131,13 +135,28 @@ static void feed_watchdog(struct supervisor *supervisor)
     supervisor->fed_ms = now_ms;
 }
 
+/* That all of us were stopped, or had no turn, is not held against anybody. */
+static void forgive(struct supervisor *supervisor, int64_t late_ms)
+{
+    list_foreach (link, &supervisor->children) {
+        struct child *child = list_entry(link, struct child, link);
+        child->moved_ms += late_ms;
+        if (child->told_ms > 0)
+            child->told_ms += late_ms;
+    }
+}
+
 int watch_main(void *argument)
 {
     struct supervisor *supervisor = argument;
     int64_t every_ms = LOOK_MS;
     if (supervisor->watchdog_ms > 0 && supervisor->watchdog_ms / 8 < every_ms)
         every_ms = supervisor->watchdog_ms / 8 + 1;
-    while (coro_sleep(every_ms) == 0) {
+    int64_t due_ms = coro_after(every_ms);
+    for (; coro_sleep(every_ms) == 0; due_ms = coro_after(every_ms)) {
+        int64_t late_ms = coro_now_ms() - due_ms;
+        if (late_ms > LATE_MS)
+            forgive(supervisor, late_ms);
         list_foreach (link, &supervisor->children)
             look_at_progress(list_entry(link, struct child, link));
         feed_watchdog(supervisor);

@@ -98,6 +98,22 @@ static void a_child_that_stands_still_is_ended_alone(void **state)
     assert_int_equal(scene_count_waiting(scene, "queue"), 0);
 }
 
+/* As a whole system is frozen, or a machine that others run. */
+static void that_all_stood_still_is_held_against_no_child(void **state)
+{
+    struct scene *scene = *state;
+    notify_socket_open(&scene->notify);
+    run_watched(scene);
+    program_freeze(&scene->corq);
+    wait_out(3000); /* the watchdog allows for two seconds */
+    program_thaw(&scene->corq);
+    /* By then it has been looked at them again. */
+    redis_do(&scene->redis, "LPUSH queue 1");
+    assert_true(scene_sees(scene, "Done 1"));
+    assert_int_equal(program_count_lines(&scene->corq, "is killed:"), 0);
+    assert_int_equal(scene_end(scene), 0);
+}
+
 /* --- a container ---------------------------------------------------------- */
 
 /* Leaves process 1 of the namespace a child that has ended, or soon will. */
@@ -228,6 +244,7 @@ int main(void)
         scene_test(it_tells_how_many_are_ready_and_that_it_is_alive),
         scene_test(no_child_speaks_to_the_service_manager),
         scene_test(a_child_that_stands_still_is_ended_alone),
+        scene_test(that_all_stood_still_is_held_against_no_child),
         scene_test(as_process_1_it_works_and_buries_strangers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
