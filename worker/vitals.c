@@ -65,10 +65,10 @@ void vitals_describe_crash(const struct vitals_crash *crash,
                  (unsigned long long)crash->address);
 }
 
-size_t vitals_count_started(const struct vitals *vitals)
+size_t vitals_count_started(const struct vitals *vitals, size_t nmarks)
 {
     size_t n = 0;
-    for (size_t i = 0; i < vitals->nmarks; i++)
+    for (size_t i = 0; i < nmarks; i++)
         n += atomic_load_explicit(&vitals->marks[i].number,
                                   memory_order_relaxed) != 0;
     return n;

@@ -105,7 +105,10 @@ const char *vitals_signal_name(int number, char text[16]);
 void vitals_describe_crash(const struct vitals_crash *crash,
                            char what[VITALS_WHAT_BYTES]);
 
-/** How many jobs were started and have not ended. Any thread. */
-size_t vitals_count_started(const struct vitals *vitals);
+/**
+ * How many jobs were started and have not ended; @nmarks is what whoever made
+ * it knows, as its own number may have been overwritten. Any thread.
+ */
+size_t vitals_count_started(const struct vitals *vitals, size_t nmarks);
 
 #endif

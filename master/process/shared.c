@@ -48,10 +48,20 @@ static int map(struct shared *shared)
     return 0;
 }
 
+static void note_head(struct shared *shared, const struct shared_head *head)
+{
+    shared->supervisor = head->supervisor;
+    shared->nplaces = head->nplaces;
+    shared->nmarks = head->nmarks;
+    shared->stride = head->stride;
+    shared->offset = head->offset;
+}
+
 static void fill(struct shared *shared, const struct shared_head *head,
                  const struct shared_options *options)
 {
     memcpy(shared->head, head, sizeof *head);
+    note_head(shared, head);
     char *at = shared->head->words;
     for (int i = 0; i < options->nwords; i++)
         at = stpcpy(at, options->words[i]) + 1;
@@ -121,6 +131,8 @@ int shared_attach(struct shared *shared, int fd)
     shared->fd = -1;
     if (status < 0)
         shared_release(shared);
+    else
+        note_head(shared, shared->head);
     return status;
 }
 
@@ -135,30 +147,28 @@ void shared_release(struct shared *shared)
 
 pid_t shared_supervisor(const struct shared *shared)
 {
-    return shared->head->supervisor;
+    return shared->supervisor;
 }
 
 size_t shared_nplaces(const struct shared *shared)
 {
-    return shared->head->nplaces;
+    return shared->nplaces;
 }
 
 struct vitals *shared_vitals(const struct shared *shared, size_t place)
 {
-    const struct shared_head *head = shared->head;
     char *base = (char *)shared->head;
-    return (void *)(base + head->offset + place * head->stride);
+    return (void *)(base + shared->offset + place * shared->stride);
 }
 
 void shared_clear(const struct shared *shared, size_t place)
 {
-    const struct shared_head *head = shared->head;
     struct vitals *vitals = shared_vitals(shared, place);
     if (fallocate(shared->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                  (off_t)(head->offset + place * head->stride),
-                  (off_t)head->stride) < 0)
-        memset(vitals, 0, head->stride);
-    vitals->nmarks = head->nmarks;
+                  (off_t)(shared->offset + place * shared->stride),
+                  (off_t)shared->stride) < 0)
+        memset(vitals, 0, shared->stride);
+    vitals->nmarks = shared->nmarks;
 }
 
 char **shared_words(const struct shared *shared, int *ret_nwords)

@@ -24,6 +24,10 @@ struct shared {
     int fd; /* to be inherited; -1 in a child */
     struct shared_head *head;
     size_t bytes;
+    /* What the head said at first: a job that writes where it must not, in
+     * whatever child, does not lead anybody else astray. */
+    pid_t supervisor;
+    size_t nplaces, nmarks, stride, offset;
 };
 
 struct shared_options {

@@ -17,6 +17,12 @@ static struct vitals *vitals_of(const struct child *child)
     return shared_vitals(&child->supervisor->shared, child->place);
 }
 
+static size_t count_running(const struct child *child)
+{
+    return vitals_count_started(vitals_of(child),
+                                child->supervisor->shared.nmarks);
+}
+
 /* --- what it says --------------------------------------------------------- */
 
 static void became_ready(struct child *child)
@@ -192,8 +198,7 @@ static void tell_end(const struct child *child)
     else if (child->end == CHILD_END_KILLED)
         log_line(LOG_LEVEL_WARN, "supervisor", NULL, 0,
                  "child %zu (%ld) was killed by %s while it ran %zu jobs",
-                 child->number, (long)child->pid, what,
-                 vitals_count_started(vitals_of(child)));
+                 child->number, (long)child->pid, what, count_running(child));
     else if (child->end == CHILD_END_FAILED)
         log_line(LOG_LEVEL_WARN, "supervisor", NULL, 0,
                  "child %zu (%ld) has ended with %s", child->number,
@@ -264,7 +269,7 @@ void child_dump(const struct child *child)
         log_seconds("age", (coro_now_ms() - child->started_ms) * 1000),
         log_int("done", (int64_t)counter_read(&vitals->counters.done)),
         log_int("failed", (int64_t)counter_read(&vitals->counters.failed)),
-        log_int("running", (int64_t)vitals_count_started(vitals)),
+        log_int("running", (int64_t)count_running(child)),
         log_int("stalls", (int64_t)atomic_load(&vitals->nstalls)),
     };
     log_line(LOG_LEVEL_INFO, "supervisor", fields,

@@ -53,8 +53,8 @@ static void what_one_side_writes_the_other_reads(void **state)
     const struct vitals *vitals = shared_vitals(&shared, 2);
     assert_string_equal(vitals->identity, "host:1:00");
     assert_int_equal(atomic_load(&vitals->marks[9].number), 77);
-    assert_int_equal(vitals_count_started(vitals), 1);
-    assert_int_equal(vitals_count_started(shared_vitals(&shared, 1)), 0);
+    assert_int_equal(vitals_count_started(vitals, 10), 1);
+    assert_int_equal(vitals_count_started(shared_vitals(&shared, 1), 10), 0);
     shared_release(&shared);
 }
 
@@ -69,8 +69,25 @@ static void a_place_that_is_cleared_is_as_new(void **state)
     const struct vitals *vitals = shared_vitals(&shared, 0);
     assert_int_equal(vitals->identity[0], 0);
     assert_int_equal(vitals->nmarks, 1000);
-    assert_int_equal(vitals_count_started(vitals), 0);
+    assert_int_equal(vitals_count_started(vitals, 1000), 0);
     assert_int_equal(shared_vitals(&shared, 1)->identity[0], 'y');
+    shared_release(&shared);
+}
+
+/* What a job of some child has written over it is nobody else's undoing. */
+static void who_has_it_knows_its_layout_whatever_is_written_there(void **state)
+{
+    (void)state;
+    struct shared shared = make(2, 10);
+    struct vitals *vitals = shared_vitals(&shared, 1);
+    memset(shared.head, 0xff, shared.bytes);
+    assert_ptr_equal(shared_vitals(&shared, 1), vitals);
+    assert_int_equal(shared_nplaces(&shared), 2);
+    assert_int_equal(shared_supervisor(&shared), getpid());
+    assert_int_equal(vitals_count_started(vitals, 10), 10);
+    shared_clear(&shared, 1);
+    assert_int_equal(vitals_count_started(vitals, 10), 0);
+    assert_int_equal(vitals->nmarks, 10);
     shared_release(&shared);
 }
 
@@ -130,6 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_one_side_writes_the_other_reads),
         cmocka_unit_test(a_place_that_is_cleared_is_as_new),
+        cmocka_unit_test(who_has_it_knows_its_layout_whatever_is_written_there),
         cmocka_unit_test(the_words_arrive_as_they_were),
         cmocka_unit_test(nobody_can_cut_it_off),
         cmocka_unit_test(what_no_supervisor_has_made_is_refused),

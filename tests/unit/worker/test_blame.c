@@ -176,7 +176,7 @@ static const struct vitals_mark *find_mark(uint64_t number)
 /* Those of the sleepers and of the culprit, and no other. */
 static void assert_marks(void)
 {
-    assert_int_equal(vitals_count_started(vitals), SLEEPERS + 1);
+    assert_int_equal(vitals_count_started(vitals, CONCURRENCY), SLEEPERS + 1);
     for (uint64_t number = 1; number <= SLEEPERS + 1; number++) {
         const struct vitals_mark *mark = find_mark(number);
         assert_int_equal(mark->attempt, ATTEMPTS + number);
@@ -363,7 +363,7 @@ static void jobs_that_have_ended_leave_no_marks(void **state)
     assert_int_equal(fate.status, 0);
     assert_int_equal(vitals->counters.started, SLEEPERS + 1);
     assert_int_equal(vitals->counters.interrupted, SLEEPERS);
-    assert_int_equal(vitals_count_started(vitals), 0);
+    assert_int_equal(vitals_count_started(vitals, CONCURRENCY), 0);
     assert_int_equal(vitals->crash.cause, VITALS_CAUSE_NONE);
 }
 
