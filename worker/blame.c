@@ -72,7 +72,8 @@ static void on_fault(const struct coro_fault *fault, void *argument)
 {
     struct blame *blame = argument;
     struct vitals_crash *crash = &blame->vitals->crash;
-    if (!fault->is_own || atomic_load(&crash->cause) != VITALS_CAUSE_NONE)
+    if (!fault->is_own || getpid() != blame->pid ||
+        atomic_load(&crash->cause) != VITALS_CAUSE_NONE)
         return;
     limit_time();
     note_cause(crash, fault);
@@ -100,6 +101,7 @@ void blame_stall(struct vitals *vitals, const struct job *job, uint64_t number,
 void blame_start(struct blame *blame, struct vitals *vitals,
                  const struct pool *pool)
 {
+    blame->pid = getpid();
     blame->vitals = vitals;
     blame->pool = pool;
     coro_symbols_open(&blame->symbols);

@@ -14,11 +14,14 @@
 #ifndef WORKER_BLAME_H
 #define WORKER_BLAME_H
 
+#include <sys/types.h>
+
 #include "coro/core/symbol.h"
 #include "worker/pool.h"
 #include "worker/vitals.h"
 
 struct blame {
+    pid_t pid; /* what is forked off by a job has our memory, too */
     struct vitals *vitals;
     const struct pool *pool;
     struct coro_symbols symbols; /* opened beforehand: it allocates */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -296,6 +297,31 @@ static void a_fault_of_the_master_is_no_job_s(void **state)
     assert_marks();
 }
 
+/* Ends as if all was well, so that only the forked one has failed. */
+static enum job_outcome fork_one_that_fails(const struct handler_call *call)
+{
+    (void)call;
+    pid_t pid = fork();
+    if (pid == 0)
+        fault_here(NULL);
+    int status = 0;
+    waitpid(pid, &status, 0);
+    _exit(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV ? 0 : 1);
+}
+
+static void what_a_job_has_forked_off_may_fail_for_itself(void **state)
+{
+    static const struct handler_kind forker = {.name = "forker",
+                                               .run = fork_one_that_fails};
+    (void)state;
+    kind = &forker;
+    payload = "x";
+    struct fate fate = fate_of(run_jobs);
+    assert_int_equal(fate.signal, 0);
+    assert_int_equal(fate.status, 0);
+    assert_int_equal(vitals->crash.cause, VITALS_CAUSE_NONE);
+}
+
 static void a_cause_that_was_noted_before_stays(void **state)
 {
     (void)state;
@@ -415,6 +441,7 @@ int main(void)
         BLAME_TEST(the_beginning_of_a_long_payload_is_noted),
         BLAME_TEST(what_is_sent_is_nobody_s_fault),
         BLAME_TEST(a_fault_of_the_master_is_no_job_s),
+        BLAME_TEST(what_a_job_has_forked_off_may_fail_for_itself),
         BLAME_TEST(a_cause_that_was_noted_before_stays),
         BLAME_TEST(what_is_needed_is_noted_before_what_may_fault_again),
         BLAME_TEST(a_stall_is_noted_with_its_job),
