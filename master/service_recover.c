@@ -54,7 +54,7 @@ static void describe(const struct link_message *what,
     text[0] = '\0';
     if (what->cause == LINK_CAUSE_CRASH)
         vitals_describe_crash(&vitals->crash, text);
-    else if (what->cause == LINK_CAUSE_KILLED)
+    else if (what->cause == LINK_CAUSE_KILLED && what->status > 0)
         snprintf(text, VITALS_WHAT_BYTES, "%s",
                  vitals_signal_name(what->status, number));
 }

@@ -2,10 +2,13 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "coro/sched/fault.h"
+#include "coro/sched/tag.h"
 
 /* More calls than these do not fit into the vitals. */
 #define CALLS 48
@@ -83,6 +86,37 @@ static void on_fault(const struct coro_fault *fault, void *argument)
     alarm(0);
 }
 
+/* --- exit() ---------------------------------------------------------------- */
+
+/* What is registered can't be taken back: this tells whether it is of use. */
+static _Atomic(struct blame *) started;
+static pthread_once_t register_once = PTHREAD_ONCE_INIT;
+
+/* In the thread that calls exit(), and on the stack of what does so. */
+static void on_end(int status, void *argument)
+{
+    struct blame *blame = atomic_load(&started);
+    uint64_t number = coro_tag();
+    (void)argument;
+    if (!blame || number == 0 || getpid() != blame->pid)
+        return;
+    struct vitals_crash *crash = &blame->vitals->crash;
+    if (atomic_load(&crash->cause) != VITALS_CAUSE_NONE)
+        return;
+    crash->job = number;
+    crash->code = status;
+    note_payload(crash, pool_find(blame->pool, number));
+    atomic_store_explicit(&crash->cause, VITALS_CAUSE_EXIT,
+                          memory_order_release);
+}
+
+static void register_on_end(void)
+{
+    on_exit(on_end, NULL);
+}
+
+/* --- a stall --------------------------------------------------------------- */
+
 /* The cause last: who reads it finds the rest there. */
 void blame_stall(struct vitals *vitals, const struct job *job, uint64_t number,
                  int64_t stalled_ms, const char *calls)
@@ -106,10 +140,13 @@ void blame_start(struct blame *blame, struct vitals *vitals,
     blame->pool = pool;
     coro_symbols_open(&blame->symbols);
     coro_fault_set_hook(on_fault, blame);
+    pthread_once(&register_once, register_on_end);
+    atomic_store(&started, blame);
 }
 
 void blame_stop(struct blame *blame)
 {
     coro_fault_set_hook(NULL, NULL);
+    atomic_store(&started, NULL);
     coro_symbols_close(&blame->symbols);
 }

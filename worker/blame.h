@@ -8,6 +8,9 @@
  *               2  the beginning of the job's payload      either may fault
  *               3  the calls, by name                      itself, or hang
  *
+ * So is a job that calls exit(): it takes all others along, too. Of one that
+ * calls _exit() nothing is known here.
+ *
  * What was sent by somebody is nobody's fault, and is not noted. Neither is
  * what comes after a cause was noted already.
  */

@@ -53,6 +53,8 @@ void vitals_describe_crash(const struct vitals_crash *crash,
     if (atomic_load(&crash->cause) == VITALS_CAUSE_STALL)
         snprintf(what, VITALS_WHAT_BYTES, "held the worker for %.1f s",
                  (double)crash->stalled_ms / 1000);
+    else if (atomic_load(&crash->cause) == VITALS_CAUSE_EXIT)
+        snprintf(what, VITALS_WHAT_BYTES, "exit(%d)", crash->code);
     else if (crash->is_overflow)
         snprintf(what, VITALS_WHAT_BYTES,
                  "%s, stack overflow in '%.*s', which has %u bytes", name,

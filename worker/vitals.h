@@ -41,6 +41,7 @@ enum vitals_cause {
     VITALS_CAUSE_NONE,   /* nothing was noted */
     VITALS_CAUSE_SIGNAL, /* a thread of it did what it must not */
     VITALS_CAUSE_STALL,  /* a job held the worker for too long */
+    VITALS_CAUSE_EXIT,   /* a job called exit() */
 };
 
 /* Written once, by the thread that dies, in a signal handler or just before
@@ -48,7 +49,7 @@ enum vitals_cause {
 struct vitals_crash {
     _Atomic(uint32_t) cause; /* enum vitals_cause */
     int32_t signal;
-    int32_t code;         /* siginfo_t.si_code */
+    int32_t code;         /* siginfo_t.si_code; EXIT: the status */
     uint64_t address;     /* siginfo_t.si_addr, or 0 */
     uint64_t job;         /* whose code it was, by number; 0: nobody's */
     uint32_t is_overflow; /* the address is in the guard of the task's stack */

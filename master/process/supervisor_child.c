@@ -199,10 +199,29 @@ static void tell_end(const struct child *child)
         log_line(LOG_LEVEL_WARN, "supervisor", NULL, 0,
                  "child %zu (%ld) was killed by %s while it ran %zu jobs",
                  child->number, (long)child->pid, what, count_running(child));
+    else if (child->end == CHILD_END_LEFT)
+        log_line(LOG_LEVEL_WARN, "supervisor", NULL, 0,
+                 "child %zu (%ld) has ended with %s in the midst of %zu jobs: "
+                 "something in it has ended the process",
+                 child->number, (long)child->pid, what, count_running(child));
     else if (child->end == CHILD_END_FAILED)
         log_line(LOG_LEVEL_WARN, "supervisor", NULL, 0,
                  "child %zu (%ld) has ended with %s", child->number,
                  (long)child->pid, what);
+}
+
+/* Whatever its status: jobs that it had are still to be seen to. */
+static bool is_at_work(const struct child *child)
+{
+    switch (atomic_load(&vitals_of(child)->phase)) {
+    case VITALS_PHASE_READY:
+    case VITALS_PHASE_QUIET:
+        return true;
+    case VITALS_PHASE_STOPPING:
+        return count_running(child) > 0;
+    default:
+        return false;
+    }
 }
 
 static enum child_end judge(const struct child *child)
@@ -213,6 +232,8 @@ static enum child_end judge(const struct child *child)
         return CHILD_END_CRASHED;
     if (WIFSIGNALED(child->status))
         return CHILD_END_KILLED;
+    if (is_at_work(child))
+        return CHILD_END_LEFT;
     return WEXITSTATUS(child->status) == 0 ? CHILD_END_ORDERLY
                                            : CHILD_END_FAILED;
 }

@@ -20,7 +20,7 @@ static enum link_cause cause_of(const struct child *child)
 {
     if (child->end == CHILD_END_CRASHED)
         return LINK_CAUSE_CRASH;
-    if (child->end == CHILD_END_KILLED)
+    if (child->end == CHILD_END_KILLED || child->end == CHILD_END_LEFT)
         return LINK_CAUSE_KILLED;
     return LINK_CAUSE_INNOCENT;
 }

@@ -107,6 +107,6 @@ void child_tell_crash(const struct child *child, const char *what)
     fields[n++] = log_string("calls", story.calls);
     log_line(LOG_LEVEL_ERROR, "supervisor", fields, n,
              "child %zu (%ld) has %s%s: %s", child->number, (long)child->pid,
-             crash->cause == VITALS_CAUSE_STALL ? "ended itself" : "crashed",
+             crash->cause == VITALS_CAUSE_SIGNAL ? "crashed" : "ended itself",
              crash->job != 0 ? " in a job" : "", what);
 }

@@ -30,6 +30,7 @@ enum child_end {
     CHILD_END_FAILED,  /* another status */
     CHILD_END_CRASHED, /* it said itself of what it dies */
     CHILD_END_KILLED,  /* by a signal from outside */
+    CHILD_END_LEFT,    /* a status, but nobody had told it to end */
 };
 
 struct supervisor;

@@ -73,7 +73,7 @@ static bool goes_on(struct seat *seat, const struct child *child)
 {
     struct supervisor *supervisor = seat->supervisor;
     if (coro_event_is_set(&supervisor->stopping)) {
-        if (child->end == CHILD_END_FAILED)
+        if (child->end == CHILD_END_FAILED || child->end == CHILD_END_LEFT)
             supervisor_give_up(supervisor, COMMAND_EXIT_FAILURE);
         return false;
     }

@@ -123,6 +123,35 @@ static void an_instruction_is_not_one(void **state)
     crash_among_good_ones(*state, "ill", "SIGILL at address 0x");
 }
 
+/* What ends in such a way has not ended in order, whatever its status. */
+static void exit_is_called(void **state)
+{
+    struct scene *scene = *state;
+    run(scene, "1");
+    scene_push_sleeps(scene, "queue", "0.1", 20);
+    push_bad(scene, "leave");
+    assert_true(scene_sees_dead(scene, 1));
+    char *entry = scene_dead_entry(scene, 0);
+    assert_non_null(strstr(entry, "\"jid\":\"bad-leave\""));
+    assert_non_null(strstr(entry, "crashed the worker 3 times (exit(0))"));
+    free(entry);
+    assert_true(sees_drained(&scene->redis, QUEUES("queue")));
+    assert_int_equal(count_charged(scene), 1);
+    assert_int_equal(scene_end(scene), 0);
+}
+
+static void a_process_ended_behind_our_back_is_replaced(void **state)
+{
+    struct scene *scene = *state;
+    run(scene, "1");
+    scene_push_sleeps(scene, "queue", "0.1", 20);
+    push_bad(scene, "exit");
+    assert_true(scene_sees(scene, "exit status 1 in the midst of"));
+    assert_true(scene_sees(scene, "given back, of a process that is gone"));
+    assert_true(scene_sees_lines(scene, "ready: up to", 2));
+    program_kill(&scene->corq);
+}
+
 /* --- nobody's fault ------------------------------------------------------- */
 
 static void a_child_killed_by_the_operator_charges_nobody(void **state)
@@ -213,6 +242,8 @@ int main(void)
         scene_test(abort_is_called),
         scene_test(a_thread_of_the_executor_crashes),
         scene_test(an_instruction_is_not_one),
+        scene_test(exit_is_called),
+        scene_test(a_process_ended_behind_our_back_is_replaced),
         scene_test(a_child_killed_by_the_operator_charges_nobody),
         scene_test(a_job_found_running_in_ten_killed_children_is_set_aside),
         scene_test(many_that_crash_are_all_set_aside),

@@ -8,7 +8,8 @@
  *     spin S                  computes for S seconds, and lets nobody else run
  *     block S                 sleeps for S seconds with its thread
  *     leak N                  takes N MiB of memory and keeps it
- *     exit                    ends the process
+ *     exit                    ends the process, with status 1
+ *     leave                   calls exit(0), as if there were nothing left to do
  *     anything else           is done at once
  */
 #include <errno.h>
@@ -158,6 +159,13 @@ static enum job_outcome end_process(const struct handler_call *call,
     _exit(1);
 }
 
+static enum job_outcome leave(const struct handler_call *call, double amount)
+{
+    (void)call;
+    (void)amount;
+    exit(0);
+}
+
 static const struct misdeed misdeeds[] = {
     {"segv", commit_segv},
     {"thread", commit_in_thread},
@@ -169,6 +177,7 @@ static const struct misdeed misdeeds[] = {
     {"block", block},
     {"leak", leak},
     {"exit", end_process},
+    {"leave", leave},
 };
 
 /* NULL unless the text begins with the name of one. */

@@ -297,6 +297,21 @@ static void a_fault_of_the_master_is_no_job_s(void **state)
     assert_marks();
 }
 
+static void so_is_one_that_calls_exit(void **state)
+{
+    (void)state;
+    payload = "leave";
+    struct fate fate = fate_of(run_jobs);
+    const struct vitals_crash *crash = &vitals->crash;
+    char what[VITALS_WHAT_BYTES];
+    vitals_describe_crash(crash, what);
+    assert_int_equal(fate.status, 0);
+    assert_int_equal(crash->cause, VITALS_CAUSE_EXIT);
+    assert_int_equal(crash->job, CULPRIT);
+    assert_memory_equal(crash->payload, "leave", crash->payload_len);
+    assert_string_equal(what, "exit(0)");
+}
+
 /* Ends as if all was well, so that only the forked one has failed. */
 static enum job_outcome fork_one_that_fails(const struct handler_call *call)
 {
@@ -438,6 +453,7 @@ int main(void)
         BLAME_TEST(so_is_one_that_aborts_or_runs_nonsense),
         BLAME_TEST(so_is_one_that_uses_up_its_stack),
         BLAME_TEST(so_is_one_whose_work_in_a_thread_fails),
+        BLAME_TEST(so_is_one_that_calls_exit),
         BLAME_TEST(the_beginning_of_a_long_payload_is_noted),
         BLAME_TEST(what_is_sent_is_nobody_s_fault),
         BLAME_TEST(a_fault_of_the_master_is_no_job_s),
