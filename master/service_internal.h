@@ -109,8 +109,10 @@ void service_link_ready(struct service *service);
 /** A signal that ends us may have come because the supervisor is gone. */
 void service_link_check(struct service *service);
 
-/** Sees to what a child has left that has died. Suspends. 0 or an errno. */
-int service_recover(struct service *service, const struct link_message *what);
+/** Sees to what a child has left that has died; @vitals are a copy of its own.
+ * Suspends. 0 or an errno. */
+int service_recover(struct service *service, const struct link_message *what,
+                    const struct vitals *vitals);
 
 /**
  * Looks once more, a while later, at what was left in the name of @identity.

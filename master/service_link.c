@@ -48,29 +48,69 @@ void service_link_check(struct service *service)
 
 /* --- what it says --------------------------------------------------------- */
 
-/* On the heap: the task that does it may begin later. */
+/* On the heap: the task that does it may begin later, and goes on for as long
+ * as Redis is away. The place may be another one's before it is through: when
+ * too many have died the oldest dead make room. */
 struct errand {
     struct service *service;
     struct link_message message;
+    struct vitals *vitals; /* as they were when we were told */
 };
+
+static void errand_free(struct errand *errand)
+{
+    free(errand->vitals);
+    free(errand);
+}
+
+/* host:pid:random. */
+static bool is_whose(const struct vitals *vitals, pid_t pid)
+{
+    const char *colon = memchr(vitals->identity, ':', VITALS_IDENTITY_BYTES);
+    return colon && strtol(colon + 1, NULL, 10) == pid;
+}
+
+/* NULL: there is no memory, or it is too late. */
+static struct errand *errand_new(struct service *service,
+                                 const struct link_message *message)
+{
+    size_t bytes = vitals_bytes(service->shared->nmarks);
+    struct errand *errand = calloc(1, sizeof *errand);
+    if (!errand)
+        return NULL;
+    *errand =
+        (struct errand){service, *message, vitals_new(service->shared->nmarks)};
+    if (errand->vitals) {
+        memcpy(errand->vitals, shared_vitals(service->shared, message->place),
+               bytes);
+        errand->vitals->identity[VITALS_IDENTITY_BYTES - 1] = '\0';
+        if (is_whose(errand->vitals, message->pid))
+            return errand;
+    }
+    errand_free(errand);
+    return NULL;
+}
+
+static void answer(const struct service *service, struct link_message message,
+                   int status)
+{
+    message.status = status;
+    message.kind = LINK_RECOVERED;
+    link_send(service->link_fd, &message);
+}
 
 static int recover(void *argument)
 {
     struct errand *errand = argument;
     struct service *service = errand->service;
     struct link_message message = errand->message;
-    char identity[VITALS_IDENTITY_BYTES + 1];
-    free(errand);
-    /* The place is another's when it was told to be free. */
-    const struct vitals *vitals = shared_vitals(service->shared, message.place);
-    memcpy(identity, vitals->identity, VITALS_IDENTITY_BYTES);
-    identity[VITALS_IDENTITY_BYTES] = '\0';
-    int status = service_recover(service, &message);
+    char identity[VITALS_IDENTITY_BYTES];
+    memcpy(identity, errand->vitals->identity, sizeof identity);
+    int status = service_recover(service, &message, errand->vitals);
+    errand_free(errand);
     if (status == -ECANCELED)
         return 0;
-    message.status = status;
-    message.kind = LINK_RECOVERED;
-    link_send(service->link_fd, &message);
+    answer(service, message, status);
     return status < 0 ? 0 : service_recover_later(service, identity);
 }
 
@@ -79,12 +119,16 @@ static void start_recovery(struct service *service,
 {
     static const struct coro_spawn_options options = {.name = "recover",
                                                       .large_stack = true};
-    struct errand *errand = malloc(sizeof *errand);
-    if (!errand)
-        return; /* the lease will tell others */
-    *errand = (struct errand){service, *message};
-    if (coro_group_spawn(&service->tasks, recover, errand, &options) < 0)
-        free(errand);
+    struct errand *errand = errand_new(service, message);
+    int status =
+        errand ? coro_group_spawn(&service->tasks, recover, errand, &options)
+               : -ESRCH;
+    if (status == 0)
+        return;
+    /* The lease will tell others. */
+    if (errand)
+        errand_free(errand);
+    answer(service, *message, status);
 }
 
 static void obey(struct service *service, const struct link_message *message)

@@ -76,9 +76,9 @@ static int recover(struct service *service, const struct recover_case *corpse)
     }
 }
 
-int service_recover(struct service *service, const struct link_message *what)
+int service_recover(struct service *service, const struct link_message *what,
+                    const struct vitals *vitals)
 {
-    const struct vitals *vitals = shared_vitals(service->shared, what->place);
     char text[VITALS_WHAT_BYTES];
     if (!service_is_at_least_once(service))
         return 0;

@@ -33,7 +33,8 @@ struct link_message {
     uint32_t place; /* in the shared memory */
     uint32_t cause; /* enum link_cause */
     int32_t
-        status; /* up: 0, or a negative errno; down: the signal, if KILLED */
+        status;  /* up: 0, or a negative errno; down: the signal, if KILLED */
+    int32_t pid; /* whose @place it was: it may be another's by now */
 };
 
 /** Makes both ends. Returns 0 or a negative errno. */

@@ -21,8 +21,13 @@ void signals_block(void)
     sigset_t set;
     fill(&set);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    /* A signal that the parent made us ignore would never be seen. */
-    static const int numbers[] = {SIGTERM, SIGINT, SIGTSTP, SIGTTIN, SIGCHLD};
+    /* A signal that the parent made us ignore would never be seen; an alarm
+     * ends what is stuck. */
+    static const int numbers[] = {SIGTERM, SIGINT,  SIGTSTP,
+                                  SIGTTIN, SIGCHLD, SIGALRM};
+    sigemptyset(&set);
+    sigaddset(&set, SIGALRM);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         signal(numbers[i], SIG_DFL);
     /* A broken pipe and a full file are errors of the write, and a signal that

@@ -36,6 +36,7 @@ void corpse_add(struct supervisor *supervisor, const struct child *child)
     }
     corpse->place = child->place;
     corpse->number = child->number;
+    corpse->pid = child->pid;
     corpse->cause = cause_of(child);
     corpse->signal = WIFSIGNALED(child->status) ? WTERMSIG(child->status) : 0;
     list_append(&supervisor->corpses, &corpse->link);
@@ -70,6 +71,7 @@ void corpse_assign(struct supervisor *supervisor)
             .place = (uint32_t)corpse->place,
             .cause = corpse->cause,
             .status = corpse->signal,
+            .pid = corpse->pid,
         };
         if (link_send(taker->link_fd, &message) == 0)
             corpse->taker = taker;
@@ -81,7 +83,8 @@ void corpse_done(struct supervisor *supervisor, const struct child *child,
 {
     list_foreach_safe (link, &supervisor->corpses) {
         struct corpse *corpse = corpse_of(link);
-        if (corpse->taker == child && corpse->place == message->place)
+        if (corpse->taker == child && corpse->place == message->place &&
+            corpse->pid == message->pid)
             bury(supervisor, corpse);
     }
 }

@@ -70,6 +70,7 @@ struct corpse {
     struct list link;
     size_t place;
     size_t number;
+    pid_t pid;
     enum link_cause cause;
     int signal;          /* that ended it, or 0 */
     struct child *taker; /* who sees to it; NULL: nobody yet */
