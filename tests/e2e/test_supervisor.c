@@ -143,6 +143,36 @@ static void the_living_take_over_what_a_dead_child_had(void **state)
     assert_int_equal(scene_end(scene), 0);
 }
 
+/* The other one of two. */
+static pid_t other_child(struct scene *scene, pid_t child)
+{
+    pid_t children[MANY] = {0};
+    see_children(scene, 2);
+    assert_int_equal(family_children(scene->corq.pid, children, MANY), 2);
+    return children[children[0] == child];
+}
+
+/* It is told of the dead, whose places the living need, and hears it late. */
+static void who_is_late_to_recover_leaves_the_living_alone(void **state)
+{
+    struct scene *scene = *state;
+    run_family(scene, 2, "--lease", "1h");
+    pid_t frozen = first_child(scene);
+    kill(frozen, SIGSTOP);
+    for (size_t n = 3; n <= 7; n++) {
+        kill(other_child(scene, frozen), SIGKILL);
+        assert_true(scene_sees_lines(scene, "ready: up to", n));
+    }
+    assert_true(scene_sees(scene, "too many dead children"));
+    /* The frozen one may be given the first that come. */
+    scene_push_sleeps(scene, "queue", "2.0", 5);
+    assert_true(scene_sees_lines(scene, "Wait 2.0", 2));
+    kill(frozen, SIGCONT);
+    assert_true(sees_drained(&scene->redis, QUEUES("queue")));
+    assert_int_equal(program_count_lines(&scene->corq, "Wait 2.0"), 5);
+    assert_int_equal(scene_end(scene), 0);
+}
+
 struct round {
     struct scene *scene;
     size_t nleft;
@@ -388,6 +418,7 @@ int main(void)
         scene_test(only_corq_run_starts_a_child),
         scene_test(a_killed_child_is_replaced_and_its_jobs_run_at_once),
         scene_test(the_living_take_over_what_a_dead_child_had),
+        scene_test(who_is_late_to_recover_leaves_the_living_alone),
         scene_test(children_killed_one_after_the_other_lose_nothing),
         scene_test(children_that_never_get_ready_are_given_up),
         scene_test(a_child_that_is_told_to_end_is_not_replaced),
