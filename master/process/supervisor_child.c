@@ -31,8 +31,6 @@ static void became_ready(struct child *child)
     child->ready_ms = coro_now_ms();
     if (child->seat)
         child->seat->nfailed = 0;
-    if (supervisor->is_quiet)
-        child_tell(child, LINK_QUIET);
     supervisor_tell_status(supervisor);
     corpse_assign(supervisor);
 }
@@ -164,6 +162,8 @@ int child_start(struct seat *seat)
         return status;
     }
     seat->child = child;
+    if (supervisor->is_quiet)
+        child_tell(child, LINK_QUIET);
     return 0;
 }
 

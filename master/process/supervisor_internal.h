@@ -97,7 +97,6 @@ struct supervisor {
     struct coro_event retired;
 
     struct coro_event stopping;
-    bool is_hurried;
     bool is_quiet;
     bool was_ready;
     enum command_exit result;

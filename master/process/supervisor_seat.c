@@ -15,8 +15,10 @@
 /* A job that is known to crash does so three times only: there is progress. */
 #define MOST_WAIT_BLAMED_MS 1000
 
-/* So often in a row no seat gets a child ready, and there is no use in it. */
-#define MOST_FAILED 5
+/* So often in a row no seat gets a child ready, and there is no use in it; more
+ * often when it did work once: memory, say, may only be short for a while. */
+#define MOST_FAILED       5
+#define MOST_FAILED_LATER 20
 
 /* Doubling, from nothing. */
 static int64_t wait_before(const struct seat *seat)
@@ -31,10 +33,15 @@ static int64_t wait_before(const struct seat *seat)
     return wait_ms < most_ms ? wait_ms : most_ms;
 }
 
+static unsigned most_failed(const struct supervisor *supervisor)
+{
+    return supervisor->was_ready ? MOST_FAILED_LATER : MOST_FAILED;
+}
+
 static bool is_hopeless(const struct supervisor *supervisor)
 {
     for (size_t i = 0; i < supervisor->nseats; i++)
-        if (supervisor->seats[i].nfailed < MOST_FAILED)
+        if (supervisor->seats[i].nfailed < most_failed(supervisor))
             return false;
     return true;
 }
@@ -62,8 +69,8 @@ static void note_life(struct seat *seat, const struct child *child)
 static void give_up(struct supervisor *supervisor, const char *what)
 {
     log_line(LOG_LEVEL_ERROR, "supervisor", NULL, 0,
-             "no child got ready in %d tries each, the last one: %s; giving up",
-             MOST_FAILED, what);
+             "no child got ready in %u tries each, the last one: %s; giving up",
+             most_failed(supervisor), what);
     supervisor_give_up(supervisor, COMMAND_EXIT_FAILURE);
 }
 
