@@ -213,9 +213,9 @@ static int wait_for_all(void *argument)
 static int a_cancelled_wait_leaves_the_tasks_alone(void *argument)
 {
     (void)argument;
-    struct nap naps[NTASKS] = {{.delay_ms = 20, .result = 1},
-                               {.delay_ms = 20, .result = 2},
-                               {.delay_ms = 20, .result = 3}};
+    struct nap naps[NTASKS] = {{.delay_ms = 200, .result = 1},
+                               {.delay_ms = 200, .result = 2},
+                               {.delay_ms = 200, .result = 3}};
     struct crowd crowd;
     crowd_start(&crowd, naps);
     struct coro_task *waiter = task_start(wait_for_all, &crowd);
@@ -254,7 +254,7 @@ static int several_can_wait_for_the_same_tasks(void *argument)
 {
     (void)argument;
     struct nap naps[NTASKS] = {
-        {.delay_ms = 2}, {.delay_ms = 1}, {.delay_ms = 3}};
+        {.delay_ms = 200}, {.delay_ms = 100}, {.delay_ms = 300}};
     struct crowd crowd;
     crowd_start(&crowd, naps);
     struct coro_task *waiters[4];
