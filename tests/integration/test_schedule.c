@@ -379,6 +379,10 @@ static void stopping_does_not_wait_for_redis_for_ever(void **state)
 
 /* --- who may not use everything ------------------------------------------- */
 
+/* What is logged when the answer is here, which is later than Redis has done
+ * what it tells; or NULL. */
+static const char *awaited;
+
 static int move_with_few_rights(void *argument)
 {
     static char user[] = "few", password[] = "p";
@@ -398,6 +402,8 @@ static int move_with_few_rights(void *argument)
                                                  }) == 0);
     poller.redis = stage->redis;
     expect_that(stage_sees(stage, stage->own, 1));
+    if (awaited)
+        expect_that(stage_sees_logged(&file, awaited));
     poller_stop(&poller);
     return 0;
 }
@@ -420,7 +426,9 @@ static void our_own_sets_are_enough(void **state)
     struct stage *stage = *state;
     redis_do(&stage->server, "ZADD schedule 1 {\"class\":\"A\"}");
     add_raw(stage, "corq:schedule", 1, "mail", 1);
+    awaited = "are forbidden to us";
     play_with_rights(stage, "~corq:* ~mail", until);
+    awaited = NULL;
     assert_int_equal(redis_integer(&stage->server, "ZCARD schedule"), 1);
     const char *log = log_file_read(&file);
     const char *line = strstr(log, "are forbidden to us");
@@ -443,7 +451,9 @@ static void jobs_for_a_forbidden_queue_are_put_off(void **state)
     static char until[] = "ZCOUNT corq:schedule 2 +inf";
     struct stage *stage = *state;
     add_raw(stage, "corq:schedule", 1, "mail", 1);
+    awaited = "are put off by 30 s: NOPERM";
     play_with_rights(stage, "~corq:*", until);
+    awaited = NULL;
     assert_non_null(
         strstr(log_file_read(&file), "are put off by 30 s: NOPERM"));
 }
