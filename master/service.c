@@ -260,6 +260,7 @@ static void run_until_asked(struct service *service)
         fail_by(service, "can't start the worker", status);
     } else {
         service_enter(service, SERVICE_PHASE_RUNNING);
+        coro_event_set(&service->working);
         tell_ready(service);
         if (service->starts_quiet)
             service_go_quiet(service);
@@ -304,6 +305,7 @@ static int run_loop(struct service *service)
     coro_group_init(&service->tasks, service->loop);
     coro_future_init(&service->first_contact);
     coro_future_init(&service->stop_asked);
+    coro_event_init(&service->working);
     service->log.flush = end_turn;
     coro_loop_add_source(service->loop, &service->log);
     struct coro_task *task;

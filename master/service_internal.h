@@ -7,6 +7,7 @@
 #ifndef MASTER_SERVICE_INTERNAL_H
 #define MASTER_SERVICE_INTERNAL_H
 
+#include "coro/sched/event.h"
 #include "coro/sched/group.h"
 #include "master/process/identity.h"
 #include "master/process/link.h"
@@ -68,6 +69,9 @@ struct service {
     bool has_sweep;
     bool has_heartbeat;
 
+    unsigned nrecovering; /* dead children that are seen to before jobs are */
+    struct coro_event working;
+
     struct coro_future first_contact; /* with Redis: a status */
     struct coro_future stop_asked;
     struct trouble blocking_trouble;
@@ -109,8 +113,16 @@ void service_link_ready(struct service *service);
 /** A signal that ends us may have come because the supervisor is gone. */
 void service_link_check(struct service *service);
 
-/** Sees to what a child has left that has died; @vitals are a copy of its own.
- * Suspends. 0 or an errno. */
+/** Takes no jobs until service_let_go(), now or when it begins to. */
+void service_hold(struct service *service);
+
+/** Takes back one service_hold(). */
+void service_let_go(struct service *service);
+
+/**
+ * Sees to what a child has left that has died, after service_hold(), which it
+ * takes back. Suspends, until jobs are taken here, too. 0 or an errno.
+ */
 int service_recover(struct service *service, const struct link_message *what,
                     const struct vitals *vitals);
 

@@ -120,12 +120,14 @@ static void start_recovery(struct service *service,
     static const struct coro_spawn_options options = {.name = "recover",
                                                       .large_stack = true};
     struct errand *errand = errand_new(service, message);
+    service_hold(service);
     int status =
         errand ? coro_group_spawn(&service->tasks, recover, errand, &options)
                : -ESRCH;
     if (status == 0)
         return;
     /* The lease will tell others. */
+    service_let_go(service);
     if (errand)
         errand_free(errand);
     answer(service, *message, status);

@@ -59,37 +59,67 @@ static void describe(const struct link_message *what,
                  vitals_signal_name(what->status, number));
 }
 
-/* Until it is done, or can't be. */
-static int recover(struct service *service, const struct recover_case *corpse)
+static int try_once(struct service *service, const struct recover_case *corpse)
 {
     const struct recover_options options = options_of(service);
-    for (;;) {
-        if (coro_redis_wait_up(service->commands, CORO_NEVER) < 0)
-            return -ECANCELED;
-        int64_t n = recover_process(&options, corpse, coro_after(ANSWER_MS));
-        if (n >= 0)
-            return 0;
-        if (n == -ECANCELED || n == -EINVAL || n == -EBUSY)
-            return (int)n;
-        if (coro_sleep(RETRY_MS) < 0)
-            return -ECANCELED;
-    }
+    if (coro_redis_wait_up(service->commands, CORO_NEVER) < 0)
+        return -ECANCELED;
+    int64_t n = recover_process(&options, corpse, coro_after(ANSWER_MS));
+    return n < 0 ? (int)n : 0;
 }
 
+/* What another try may mend. */
+static bool may_go_on(int status)
+{
+    return status < 0 && status != -ECANCELED && status != -EINVAL &&
+           status != -EBUSY;
+}
+
+static int go_on(struct service *service, const struct recover_case *corpse,
+                 int status)
+{
+    while (may_go_on(status)) {
+        if (coro_sleep(RETRY_MS) < 0)
+            return -ECANCELED;
+        status = try_once(service, corpse);
+    }
+    return status;
+}
+
+void service_hold(struct service *service)
+{
+    service->nrecovering++;
+    if (service->has_dispatch)
+        dispatch_pause(&service->dispatch);
+}
+
+void service_let_go(struct service *service)
+{
+    service->nrecovering--;
+    if (service->has_dispatch)
+        dispatch_let_go(&service->dispatch);
+}
+
+/* No job is taken during the first try: the very job that the dead one died of
+ * goes back in it before all others, and would end it half-way. */
 int service_recover(struct service *service, const struct link_message *what,
                     const struct vitals *vitals)
 {
     char text[VITALS_WHAT_BYTES];
-    if (!service_is_at_least_once(service))
-        return 0;
+    const struct recover_case corpse = {
+        .identity = vitals->identity,
+        .vitals = vitals,
+        .nmarks = service->options->concurrency,
+        .cause = cause_of(what),
+        .what = text,
+    };
     describe(what, vitals, text);
-    return recover(service, &(struct recover_case){
-                                .identity = vitals->identity,
-                                .vitals = vitals,
-                                .nmarks = service->options->concurrency,
-                                .cause = cause_of(what),
-                                .what = text,
-                            });
+    if (coro_event_wait(&service->working, CORO_NEVER) < 0)
+        return -ECANCELED;
+    int status =
+        service_is_at_least_once(service) ? try_once(service, &corpse) : 0;
+    service_let_go(service);
+    return go_on(service, &corpse, status);
 }
 
 int service_recover_later(struct service *service, const char *identity)
@@ -97,13 +127,15 @@ int service_recover_later(struct service *service, const char *identity)
     if (!service_is_at_least_once(service))
         return 0;
     const struct recover_options options = options_of(service);
+    const struct recover_case corpse = {
+        .identity = identity,
+        .cause = RECOVER_INNOCENT,
+        .what = "",
+    };
     int status = coro_sleep(LATER_MS);
     if (status == 0)
-        status = recover(service, &(struct recover_case){
-                                      .identity = identity,
-                                      .cause = RECOVER_INNOCENT,
-                                      .what = "",
-                                  });
+        status = try_once(service, &corpse);
+    status = go_on(service, &corpse, status);
     if (status == 0)
         status = recover_forget(&options, identity, coro_after(ANSWER_MS));
     return status;

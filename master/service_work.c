@@ -138,6 +138,7 @@ static int start_dispatch(struct service *service)
                            .vitals = service->vitals,
                        });
     service->has_dispatch = status == 0;
+    service->dispatch.nholds = service->nrecovering;
     return status;
 }
 

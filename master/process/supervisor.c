@@ -17,9 +17,10 @@
 #include "master/process/supervisor_internal.h"
 #include "worker/log.h"
 
-/* Each child may be replaced while it still ends, and a few of each may be
- * dead. */
-#define PLACES_A_CHILD 3
+/* Each child may be replaced while it still ends, and some may be dead that
+ * nobody can see to just now. */
+#define PLACES_A_CHILD 4
+#define PLACES_MORE    16
 
 static void each_child(struct supervisor *supervisor,
                        void (*visit)(struct child *child))
@@ -283,7 +284,7 @@ static int prepare(struct supervisor *supervisor)
     supervisor->nseats = options->processes == OPTIONS_PROCESSES_AUTO
                              ? ncores()
                              : (size_t)options->processes;
-    supervisor->nplaces = PLACES_A_CHILD * supervisor->nseats;
+    supervisor->nplaces = PLACES_A_CHILD * supervisor->nseats + PLACES_MORE;
     supervisor->seats = calloc(supervisor->nseats, sizeof *supervisor->seats);
     supervisor->is_taken = calloc(supervisor->nplaces, sizeof(bool));
     if (!supervisor->seats || !supervisor->is_taken)

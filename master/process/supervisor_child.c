@@ -164,6 +164,7 @@ int child_start(struct seat *seat)
     seat->child = child;
     if (supervisor->is_quiet)
         child_tell(child, LINK_QUIET);
+    corpse_assign(supervisor);
     return 0;
 }
 

@@ -42,16 +42,22 @@ void corpse_add(struct supervisor *supervisor, const struct child *child)
     list_append(&supervisor->corpses, &corpse->link);
 }
 
-/* The one in the same seat before all others: who was started in its place. */
+static int rank_of(const struct child *child, const struct corpse *corpse)
+{
+    return 2 * child_is_ready(child) + (child->number == corpse->number);
+}
+
+/* Of those that take jobs the one in the same seat, who was started in its
+ * place; else one that is just being started, and does it before it takes any. */
 static struct child *choose_taker(struct supervisor *supervisor,
                                   const struct corpse *corpse)
 {
     struct child *chosen = NULL;
     list_foreach (link, &supervisor->children) {
         struct child *child = list_entry(link, struct child, link);
-        if (!child_is_ready(child))
+        if (child->told_ms > 0 || child->end != CHILD_END_NONE)
             continue;
-        if (!chosen || child->number == corpse->number)
+        if (!chosen || rank_of(child, corpse) > rank_of(chosen, corpse))
             chosen = child;
     }
     return chosen;

@@ -228,13 +228,18 @@ void dispatch_drain(struct dispatch *dispatch)
 
 void dispatch_hold(struct dispatch *dispatch)
 {
-    dispatch->is_held = true;
+    dispatch_pause(dispatch);
     return_waiting(dispatch);
+}
+
+void dispatch_pause(struct dispatch *dispatch)
+{
+    dispatch->nholds++;
 }
 
 void dispatch_let_go(struct dispatch *dispatch)
 {
-    dispatch->is_held = false;
+    dispatch->nholds--;
     dispatch_nudge(dispatch);
 }
 

@@ -31,7 +31,7 @@ struct dispatch {
     size_t nheld;       /* those, and what is being settled */
     size_t concurrency; /* less than asked for when memory is short */
     bool is_draining;   /* what comes now goes back */
-    bool is_held;       /* the worker starts nothing: others may */
+    unsigned nholds;    /* reasons to take nothing now: others may */
     bool is_hurried;
     bool has_stopped; /* the worker thread is about to end */
     struct list credit_waiters;
@@ -64,7 +64,7 @@ void dispatch_release(struct dispatch *dispatch);
 /** How many more jobs may be taken. */
 static inline size_t dispatch_credit(const struct dispatch *dispatch)
 {
-    size_t most = dispatch->is_held ? 0 : dispatch->concurrency;
+    size_t most = dispatch->nholds > 0 ? 0 : dispatch->concurrency;
     size_t nfree =
         dispatch->nin_flight < most ? most - dispatch->nin_flight : 0;
     size_t nroom = dispatch->nheld < 2 * most ? 2 * most - dispatch->nheld : 0;
@@ -109,7 +109,10 @@ void dispatch_drain(struct dispatch *dispatch);
  */
 void dispatch_hold(struct dispatch *dispatch);
 
-/** The worker goes on. */
+/** Takes no more, until dispatch_let_go(); what is here stays. */
+void dispatch_pause(struct dispatch *dispatch);
+
+/** Takes back one dispatch_hold() or dispatch_pause(). */
 void dispatch_let_go(struct dispatch *dispatch);
 
 /**
