@@ -19,8 +19,8 @@
 
 /* Each child may be replaced while it still ends, and some may be dead that
  * nobody can see to just now. */
-#define PLACES_A_CHILD 4
-#define PLACES_MORE    16
+#define PLACES_A_CHILD 3
+#define PLACES_MORE    4
 
 static void each_child(struct supervisor *supervisor,
                        void (*visit)(struct child *child))

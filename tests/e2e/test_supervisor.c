@@ -159,7 +159,7 @@ static void who_is_late_to_recover_leaves_the_living_alone(void **state)
     run_family(scene, 2, "--lease", "1h");
     pid_t frozen = first_child(scene);
     kill(frozen, SIGSTOP);
-    for (size_t n = 3; n <= 7; n++) {
+    for (size_t n = 3; n <= 11; n++) {
         kill(other_child(scene, frozen), SIGKILL);
         assert_true(scene_sees_lines(scene, "ready: up to", n));
     }
