@@ -10,6 +10,7 @@
 #include "coro/base/nearest.h"
 #include "master/cli/command.h"
 #include "master/cli/help.h"
+#include "master/process/spawn.h"
 
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -133,7 +134,7 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? resolve_synonym(argv[1]) : "help";
     int rest = argc > 2 ? argc - 2 : 0;
     char **rest_argv = argv + argc - rest;
-    if (strcmp(name, COMMAND_CHILD) == 0)
+    if (strcmp(name, SPAWN_COMMAND) == 0)
         return child_run(rest, rest_argv);
     if (strcmp(name, "help") == 0)
         return finish_output(run_help(rest, rest_argv));

@@ -47,7 +47,7 @@ static void settle_in(void)
 
 static int refuse(void)
 {
-    fprintf(stderr, "corq " COMMAND_CHILD ": only 'corq run' starts this\n");
+    fprintf(stderr, "corq " SPAWN_COMMAND ": only 'corq run' starts this\n");
     return COMMAND_EXIT_USAGE;
 }
 

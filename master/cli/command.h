@@ -34,11 +34,9 @@ extern const struct command command_push;
 extern const struct command command_check;
 extern const struct command command_version;
 
-/** The name under which the supervisor starts a child; no command for people. */
-#define COMMAND_CHILD "child"
-
 /**
- * Runs as a child of the supervisor; @argv is what follows COMMAND_CHILD.
+ * Runs as a child of the supervisor; @argv is what follows SPAWN_COMMAND, which
+ * is no command for people.
  * Returns an enum command_exit.
  */
 int child_run(int argc, char **argv);

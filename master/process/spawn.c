@@ -9,8 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "master/cli/command.h"
-
 /* Beyond what is inherited, so that nothing is in the way of that. */
 #define LEAST_FD 10
 
@@ -65,7 +63,7 @@ static int spawn(const struct spawn_options *options, char **environment,
     snprintf(title, sizeof title, "%zu/%zu", options->number,
              options->nchildren);
     snprintf(place, sizeof place, "%zu", options->place);
-    static char program[] = "corq", command[] = COMMAND_CHILD;
+    static char program[] = "corq", command[] = SPAWN_COMMAND;
     char *argv[] = {program, command, title, place, NULL};
     return -posix_spawn(ret_pid, path, actions, NULL, argv, environment);
 }

@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/* The first word that a child is given. */
+#define SPAWN_COMMAND "child"
+
 /* Where a child finds what it inherits. */
 #define SPAWN_SHARED_FD 3
 #define SPAWN_LINK_FD   4

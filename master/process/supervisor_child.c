@@ -12,14 +12,9 @@
 #include "master/process/supervisor_internal.h"
 #include "worker/log.h"
 
-static struct vitals *vitals_of(const struct child *child)
-{
-    return shared_vitals(&child->supervisor->shared, child->place);
-}
-
 static size_t count_running(const struct child *child)
 {
-    return vitals_count_started(vitals_of(child),
+    return vitals_count_started(child_vitals(child),
                                 child->supervisor->shared.nmarks);
 }
 
@@ -78,7 +73,7 @@ void child_stop(struct child *child)
 bool child_is_ready(const struct child *child)
 {
     return child->ready_ms > 0 && child->told_ms == 0 &&
-           atomic_load_explicit(&vitals_of(child)->phase,
+           atomic_load_explicit(&child_vitals(child)->phase,
                                 memory_order_relaxed) < VITALS_PHASE_STOPPING;
 }
 
@@ -181,7 +176,7 @@ void child_describe_end(const struct child *child, char what[VITALS_WHAT_BYTES])
 {
     char name[16];
     if (child->end == CHILD_END_CRASHED)
-        vitals_describe_crash(&vitals_of(child)->crash, what);
+        vitals_describe_crash(&child_vitals(child)->crash, what);
     else if (WIFSIGNALED(child->status))
         snprintf(what, VITALS_WHAT_BYTES, "%s",
                  vitals_signal_name(WTERMSIG(child->status), name));
@@ -214,7 +209,7 @@ static void tell_end(const struct child *child)
 /* Whatever its status: jobs that it had are still to be seen to. */
 static bool is_at_work(const struct child *child)
 {
-    switch (atomic_load(&vitals_of(child)->phase)) {
+    switch (atomic_load(&child_vitals(child)->phase)) {
     case VITALS_PHASE_READY:
     case VITALS_PHASE_QUIET:
         return true;
@@ -227,7 +222,7 @@ static bool is_at_work(const struct child *child)
 
 static enum child_end judge(const struct child *child)
 {
-    const struct vitals *vitals = vitals_of(child);
+    const struct vitals *vitals = child_vitals(child);
     if (atomic_load_explicit(&vitals->crash.cause, memory_order_acquire) !=
         VITALS_CAUSE_NONE)
         return CHILD_END_CRASHED;
@@ -248,7 +243,7 @@ void child_ended(struct child *child, int status)
     list_remove(&child->link);
     corpse_lost_taker(supervisor, child);
     /* Who has ended in order has given back what it had. */
-    if (child->end != CHILD_END_ORDERLY && vitals_of(child)->identity[0])
+    if (child->end != CHILD_END_ORDERLY && child_vitals(child)->identity[0])
         corpse_add(supervisor, child);
     else
         supervisor->is_taken[child->place] = false;
@@ -283,7 +278,7 @@ void child_dump(const struct child *child)
         [VITALS_PHASE_STOPPING] = "stopping",
         [VITALS_PHASE_ENDED] = "ended",
     };
-    const struct vitals *vitals = vitals_of(child);
+    const struct vitals *vitals = child_vitals(child);
     uint32_t phase = atomic_load(&vitals->phase);
     const struct log_field fields[] = {
         log_int("pid", child->pid),

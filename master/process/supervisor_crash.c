@@ -59,14 +59,9 @@ static void find_class(struct story *story)
     coro_buf_release(&class);
 }
 
-static const struct vitals *vitals_of(const struct child *child)
-{
-    return shared_vitals(&child->supervisor->shared, child->place);
-}
-
 uint64_t child_job(const struct child *child)
 {
-    return vitals_of(child)->crash.job;
+    return child_vitals(child)->crash.job;
 }
 
 static void fill(struct story *story, const struct child *child,
@@ -90,7 +85,7 @@ static void fill(struct story *story, const struct child *child,
 void child_tell_crash(const struct child *child, const char *what)
 {
     struct story story;
-    fill(&story, child, vitals_of(child));
+    fill(&story, child, child_vitals(child));
     const struct vitals_crash *crash = story.crash;
     struct log_field fields[NFIELDS];
     size_t n = 0;

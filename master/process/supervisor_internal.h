@@ -125,6 +125,12 @@ int seat_main(void *seat);
 
 /* --- supervisor_child.c --- */
 
+/** What it notes of itself, and has noted when it has ended. */
+static inline struct vitals *child_vitals(const struct child *child)
+{
+    return shared_vitals(&child->supervisor->shared, child->place);
+}
+
 /** Starts a child in @seat. Returns 0 or a negative errno. */
 int child_start(struct seat *seat);
 
@@ -170,7 +176,7 @@ void child_tell_crash(const struct child *child, const char *what);
 /** Keeps what @child, which has died, has left in Redis for somebody else. */
 void corpse_add(struct supervisor *supervisor, const struct child *child);
 
-/** Gives those that nobody sees to to a child that is ready. */
+/** Gives those that nobody sees to to children that take jobs or will soon. */
 void corpse_assign(struct supervisor *supervisor);
 
 /** @child has seen to what lies at a place. */

@@ -18,11 +18,6 @@
  * those that are looked at. */
 #define LATE_MS 500
 
-static const struct vitals *vitals_of(const struct child *child)
-{
-    return shared_vitals(&child->supervisor->shared, child->place);
-}
-
 /* --- limits --------------------------------------------------------------- */
 
 /* Resident memory in bytes; 0 when it is not known. */
@@ -43,7 +38,7 @@ static uint64_t resident_bytes(pid_t pid)
 
 static uint64_t njobs_of(const struct child *child)
 {
-    const struct counters *counters = &vitals_of(child)->counters;
+    const struct counters *counters = &child_vitals(child)->counters;
     return counter_read(&counters->done) + counter_read(&counters->failed) +
            counter_read(&counters->interrupted);
 }
@@ -102,8 +97,8 @@ static void look_at_progress(struct child *child)
 {
     const struct supervisor *supervisor = child->supervisor;
     int64_t now_ms = coro_now_ms();
-    int64_t tick_ms =
-        atomic_load_explicit(&vitals_of(child)->tick_ms, memory_order_relaxed);
+    int64_t tick_ms = atomic_load_explicit(&child_vitals(child)->tick_ms,
+                                           memory_order_relaxed);
     if (tick_ms != child->tick_ms) {
         child->tick_ms = tick_ms;
         child->moved_ms = now_ms;
