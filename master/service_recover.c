@@ -19,8 +19,10 @@
 
 #define ANSWER_MS 30000
 
-/* Before the next try, after an error of Redis's. */
-#define RETRY_MS 1000
+/* Before the next try, after an error of Redis's; doubling. Each tells of it in
+ * the log, and some errors last until somebody mends them. */
+#define RETRY_FIRST_MS 1000
+#define RETRY_MOST_MS  60000
 
 /* So long after its death a process has no pop at the server any more. */
 #define LATER_MS 10000
@@ -78,9 +80,11 @@ static bool may_go_on(int status)
 static int go_on(struct service *service, const struct recover_case *corpse,
                  int status)
 {
+    int64_t wait_ms = RETRY_FIRST_MS;
     while (may_go_on(status)) {
-        if (coro_sleep(RETRY_MS) < 0)
+        if (coro_sleep(wait_ms) < 0)
             return -ECANCELED;
+        wait_ms = wait_ms < RETRY_MOST_MS / 2 ? 2 * wait_ms : RETRY_MOST_MS;
         status = try_once(service, corpse);
     }
     return status;
