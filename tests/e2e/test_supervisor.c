@@ -27,6 +27,10 @@
 
 #define MANY 16
 
+/* Three seconds are promised, 25 are what jobs may take otherwise: whatever else
+ * runs on this machine, which of the two it was is told apart. */
+#define SOON_MS 15000
+
 #define RUN(scene) "run", "--redis", redis_url(&(scene)->redis)
 
 /* Starts corq and waits until all its children are ready. */
@@ -348,7 +352,7 @@ static void when_the_supervisor_dies_its_children_end(void **state)
     char note[60];
     snprintf(note, sizeof note, "its children ended after %.2f s",
              (double)took_ms / 1000);
-    assert_true(took_ms < (int64_t)test_scale(3500, 20000));
+    assert_true(took_ms < SOON_MS);
     assert_int_equal(scene_count_waiting(scene, "queue"), 3);
     verdict_give(&(struct verdict){
         .row = VERDICT_SUPERVISOR_KILLED, .njobs = 4, .note = note});
